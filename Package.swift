@@ -1,0 +1,78 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// The target graph is the architecture: a target sees those below it along the edges written here and no others
+// (docs/architecture.md). Settings shared by every Swift target stand here, once. Flags that SwiftPM calls unsafe
+// would forbid embedding the library in another package, so the release build adds them on the command line: see
+// RELEASE_FLAGS in the Makefile.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let atomics: Target.Dependency = .product(name: "Atomics", package: "swift-atomics")
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+func library(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .target(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: settings)
+}
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, resources: resources, swiftSettings: settings)
+}
+
+let package = Package(
+    name: "headwater",
+    products: [
+        .library(name: "Headwater", targets: ["Headwater", "PluginAPI", "MQTTModel"]),
+        .library(name: "KafkaBridge", targets: ["KafkaBridge"]),
+        .library(name: "BrokerTestKit", targets: ["BrokerTestKit"]),
+        .executable(name: "headwater", targets: ["headwater-cli"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-atomics", from: "1.3.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        // 0: values, bytes, system libraries
+        .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
+        library("MQTTModel", [nioCore]),
+        library("MQTTWire", ["MQTTModel"]),
+        // 1: logic without I/O, and I/O without logic
+        library("Routing", ["MQTTModel", deque]),
+        library("PluginAPI", ["MQTTModel", logging]),
+        library("MQTTSession", ["MQTTModel", "MQTTWire", deque]),
+        library("Transport", [nioCore, nioPosix]),
+        // 2: the broker
+        library("Headwater", [
+            "Transport", "MQTTSession", "MQTTWire", "Routing", "PluginAPI", "MQTTModel",
+            nioCore, nioPosix, logging, lifecycle, atomics, deque, heap,
+        ]),
+        // 3: what stands on the broker, or on its plugin API alone
+        library("KafkaBridge", ["PluginAPI", "MQTTModel", "CRdKafka", logging]),
+        library("Admin", ["Headwater", "Transport", nioCore, nioPosix, nioHTTP1, logging]),
+        library("ConfigFile", ["Headwater", "KafkaBridge", "Admin", .product(name: "Yams", package: "Yams")]),
+        library("BrokerTestKit", ["Headwater", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, nioPosix, logging]),
+        // 4: the program
+        .executableTarget(
+            name: "headwater-cli",
+            dependencies: [
+                "Headwater", "Admin", "ConfigFile", "KafkaBridge", "MQTTWire", "MQTTModel",
+                nioCore, nioPosix, logging, lifecycle, arguments,
+            ],
+            path: "Sources/headwater",
+            swiftSettings: settings),
+    ]
+)

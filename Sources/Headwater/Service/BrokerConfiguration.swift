@@ -1,0 +1,124 @@
+/// Everything that an embedded or stand-alone broker can be told. Every value has a default that is safe.
+public struct BrokerConfiguration: Sendable, Equatable {
+    public var listeners: [ListenerConfiguration]
+    /// Number of event loops; `nil`: one less than the processors, at least one, so that a processor is left for the
+    /// threads of the store and the bridge.
+    public var eventLoops: Int?
+    public var limits = Limits()
+    public var sessions = Sessions()
+    public var retained = Retained()
+    public var shutdown = Shutdown()
+    /// Directory for the broker's own files; `nil`: none.
+    public var storeDirectory: String?
+
+    /// Without a listener named: MQTT on the loopback addresses alone, anonymous clients allowed, as Mosquitto does.
+    public init(listeners: [ListenerConfiguration] = [.loopback(port: 1883)]) {
+        self.listeners = listeners
+    }
+
+    /// Checked before memory is taken.
+    public struct Limits: Sendable, Equatable {
+        /// Largest packet in bytes, fixed header included, after CONNECT; announced as Maximum Packet Size. 20…268,435,460.
+        public var maxPacketBytes = 2_000_000
+        /// Largest first packet in bytes: a peer that is nobody yet.
+        public var maxConnectPacketBytes = 100_000
+        /// Seconds a connection may stay without a complete CONNECT.
+        public var connectTimeoutSeconds = 10
+        /// Levels of a topic name or filter, 1…65,535.
+        public var maxTopicLevels = 200
+        /// Bytes of a topic name or filter, 1…65,535.
+        public var maxTopicBytes = 65_535
+        public var maxSubscriptionsPerSession = 100_000
+        /// Filters in one SUBSCRIBE or UNSUBSCRIBE.
+        public var maxFiltersPerPacket = 10_000
+        /// User properties in one packet.
+        public var maxUserProperties = 1_000
+        public var maxClientIDBytes = 65_535
+        /// Network connections at once; `nil`: as many as descriptors allow.
+        public var maxConnections: Int?
+        /// Round trips of one enhanced authentication exchange.
+        public var maxAuthenticationRounds = 16
+        public init() {}
+    }
+
+    public struct Sessions: Sendable, Equatable {
+        /// Longest Session Expiry Interval in seconds; longer wishes are cut and v5 clients told. `UInt32.max`: no end.
+        public var maxExpirySeconds: UInt32 = 604_800
+        /// Messages in flight (QoS 1 and 2) towards one client; a v5 client's Receive Maximum may lower it. 1…65,535.
+        public var maxInflightMessages = 256
+        /// Messages waiting for one client, in flight not counted.
+        public var maxQueuedMessages = 100_000
+        /// Bytes waiting for one client.
+        public var maxQueuedBytes = 64 * 1024 * 1024
+        public var overflow = OverflowPolicy.dropNewest
+        /// A publisher waits at most this long, in milliseconds, for a connected receiver that has stopped reading.
+        /// After it the overflow policy applies, and that receiver slows nobody until it reads again.
+        public var stalledReceiverMilliseconds = 1_000
+        /// Keep QoS 0 messages for persistent sessions that are offline.
+        public var queuesQoS0WhenOffline = false
+        /// QoS 1 and 2 messages that a client may have unacknowledged; announced as Receive Maximum. 1…65,535.
+        public var receiveMaximum = 1_024
+        /// Topic aliases that a client may set; announced as Topic Alias Maximum. 0…65,535.
+        public var topicAliasMaximum = 64
+        /// Topic aliases that the broker sets towards a client that allows them.
+        public var outboundTopicAliasMaximum = 64
+        /// Longest keep alive in seconds, `nil`: the client's wish. v5 clients are told with Server Keep Alive.
+        public var maxKeepAliveSeconds: Int?
+        public var maxQoS = 2
+        public init() {}
+    }
+
+    public enum OverflowPolicy: String, Sendable, Equatable, CaseIterable {
+        case dropNewest = "drop-newest"
+        case dropOldest = "drop-oldest"
+        case disconnect
+    }
+
+    public struct Retained: Sendable, Equatable {
+        public var isAvailable = true
+        public var maxMessages = 1_000_000
+        public var maxBytes = 1_073_741_824
+        public init() {}
+    }
+
+    public struct Shutdown: Sendable, Equatable {
+        /// Seconds that plugins get to flush what they hold.
+        public var flushSeconds = 10
+        public init() {}
+    }
+}
+
+/// One address that the broker accepts connections on.
+public struct ListenerConfiguration: Sendable, Equatable {
+    public enum Address: Sendable, Equatable, CustomStringConvertible {
+        /// Host name or address (IPv4 or IPv6) and port; port 0 lets the system choose.
+        case tcp(host: String, port: Int)
+        case unix(path: String)
+
+        public var description: String {
+            switch self {
+            case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+            case .unix(let path): path
+            }
+        }
+    }
+    /// Name in logs, metrics and `ClientInfo.listener`.
+    public var name: String
+    public var address: Address
+    /// Whether clients that no authenticator has accepted are let in.
+    public var allowsAnonymous: Bool
+    /// Connections of this listener at once; `nil`: no limit of its own.
+    public var maxConnections: Int?
+
+    public init(name: String, address: Address, allowsAnonymous: Bool = false, maxConnections: Int? = nil) {
+        self.name = name
+        self.address = address
+        self.allowsAnonymous = allowsAnonymous
+        self.maxConnections = maxConnections
+    }
+
+    /// The loopback address, IPv4, anonymous clients allowed.
+    public static func loopback(port: Int) -> ListenerConfiguration {
+        ListenerConfiguration(name: "local", address: .tcp(host: "127.0.0.1", port: port), allowsAnonymous: true)
+    }
+}

@@ -1,0 +1,39 @@
+/// Who stands at the other end of a connection, as decided before CONNACK. Immutable; one object per connection,
+/// shared by every message that the connection publishes.
+public final class ClientInfo: Sendable {
+    /// A session's identity is tenant + client identifier.
+    public let tenant: String
+    public let clientID: String
+    public let username: String?
+    public let protocolVersion: ProtocolVersion
+    /// Address of the peer as text: `192.0.2.1:50123`, `[2001:db8::1]:50123`, or the path of a Unix socket.
+    public let peerAddress: String
+    /// Name of the listener that accepted the connection.
+    public let listener: String
+    /// Keep alive in force for this connection, in seconds; 0 is none.
+    public let keepAliveSeconds: Int
+
+    public init(
+        tenant: String = "", clientID: String, username: String?, protocolVersion: ProtocolVersion,
+        peerAddress: String, listener: String, keepAliveSeconds: Int = 0
+    ) {
+        self.tenant = tenant
+        self.clientID = clientID
+        self.username = username
+        self.protocolVersion = protocolVersion
+        self.peerAddress = peerAddress
+        self.listener = listener
+        self.keepAliveSeconds = keepAliveSeconds
+    }
+}
+
+/// Identity of a session: two tenants may use the same client identifier and never meet.
+public struct SessionKey: Hashable, Sendable {
+    public let tenant: String
+    public let clientID: String
+
+    public init(tenant: String, clientID: String) {
+        self.tenant = tenant
+        self.clientID = clientID
+    }
+}

@@ -1,0 +1,63 @@
+import MQTTModel
+
+/// A plugin: code that runs inside the broker and sees this target alone.
+///
+/// One object for the whole broker, and from it one `LoopHooks` object per event loop. Hooks are called synchronously on
+/// their loop and need no locks; whatever waits belongs into `start`, `stop`, an authenticator or a thread of the
+/// plugin's own, which answers through `PublishCompletion` or `PluginContext`. docs/plugins.md walks through an example.
+public protocol BrokerPlugin: Sendable {
+    /// Short name for logs and metrics: letters, digits, `-`.
+    var name: String { get }
+
+    /// Called once before the first listener opens. Throwing stops the start of the broker.
+    func start(_ context: PluginContext) async throws
+
+    /// Called once for each event loop, on any thread, before the first connection.
+    func makeLoopHooks(loop: Int) -> any LoopHooks
+
+    /// The plugin's authenticator. The first plugin that has one decides.
+    var authenticator: (any Authenticator)? { get }
+
+    /// Whether the plugin can do its work now; `/readyz` says no while a plugin is not ready.
+    var readiness: PluginReadiness { get }
+
+    /// Current figures for `/metrics`, called about once per scrape, on any thread.
+    func metrics() -> [PluginMetric]
+
+    /// Called once, after the listeners have closed and before the loops stop. The broker gives it the configured time.
+    func stop() async
+}
+
+extension BrokerPlugin {
+    public func start(_ context: PluginContext) async throws {}
+    public var authenticator: (any Authenticator)? { nil }
+    public var readiness: PluginReadiness { .ready }
+    public func metrics() -> [PluginMetric] { [] }
+    public func stop() async {}
+}
+
+/// What `/readyz` reports of a plugin.
+public enum PluginReadiness: Sendable, Equatable {
+    case ready
+    /// Not able to work now; the text says why, for an operator.
+    case notReady(String)
+}
+
+/// One figure for `/metrics` in Prometheus' terms.
+public struct PluginMetric: Sendable {
+    public enum Kind: String, Sendable { case counter, gauge }
+    /// Full metric name, `headwater_…`; counters end in `_total`.
+    public let name: String
+    public let help: String
+    public let kind: Kind
+    public let labels: [(name: String, value: String)]
+    public let value: Double
+
+    public init(name: String, help: String, kind: Kind, labels: [(name: String, value: String)] = [], value: Double) {
+        self.name = name
+        self.help = help
+        self.kind = kind
+        self.labels = labels
+        self.value = value
+    }
+}

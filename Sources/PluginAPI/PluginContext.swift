@@ -1,0 +1,19 @@
+import Logging
+import MQTTModel
+
+/// What the broker gives a plugin at start. Usable from any thread.
+public struct PluginContext: Sendable {
+    public let logger: Logger
+    /// Number of event loops, fixed for the broker's life.
+    public let loopCount: Int
+    private let publishMessage: @Sendable (Message) -> Void
+
+    public init(logger: Logger, loopCount: Int, publish: @escaping @Sendable (Message) -> Void) {
+        self.logger = logger
+        self.loopCount = loopCount
+        self.publishMessage = publish
+    }
+
+    /// Routes a message of the plugin's own to the broker's subscribers. It passes no publish hooks.
+    public func publish(_ message: Message) { publishMessage(message) }
+}
