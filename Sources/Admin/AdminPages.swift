@@ -1,0 +1,59 @@
+import Headwater
+import NIOHTTP1
+
+/// What stands under each path. A path is compared as it was sent, never resolved, so there is nothing to climb out of.
+struct AdminPages: Sendable {
+    let broker: Broker
+    /// Lines that the embedding program adds to `/status`.
+    let status: @Sendable () -> [String]
+
+    private enum Page: String, CaseIterable {
+        case metrics = "/metrics"
+        case health = "/healthz"
+        case readiness = "/readyz"
+        case status = "/status"
+    }
+
+    /// - Parameter target: The request's target, a query included.
+    func response(method: HTTPMethod, target: String) async -> AdminResponse {
+        let path = target.prefix { $0 != "?" }
+        guard let page = Page(rawValue: String(path)) else {
+            return AdminResponse(.notFound, "not found; there are \(Page.allCases.map(\.rawValue).joined(separator: ", "))\n")
+        }
+        guard method == .GET || method == .HEAD else {
+            return AdminResponse(.methodNotAllowed, "only GET and HEAD\n", allow: "GET, HEAD")
+        }
+        switch page {
+        case .metrics:
+            let text = BrokerMetrics.text(await broker.statistics(), plugins: broker.pluginMetrics(), process: ProcessFigures.current)
+            return AdminResponse(.ok, text, contentType: PrometheusText.contentType)
+        case .health:
+            // Every event loop is asked for its figures; if one doesn't answer, the connection's own clock does.
+            _ = await broker.statistics()
+            return AdminResponse(.ok, "ok\n")
+        case .readiness:
+            let missing = broker.readiness()
+            return missing.isEmpty
+                ? AdminResponse(.ok, "ready\n") : AdminResponse(.serviceUnavailable, missing.map { "\($0)\n" }.joined())
+        case .status:
+            return AdminResponse(.ok, await statusText())
+        }
+    }
+
+    /// The answer where `response` took too long.
+    static let overdue = AdminResponse(.serviceUnavailable, "an event loop of the broker has not answered in time\n")
+
+    private func statusText() async -> String {
+        let figures = await broker.statistics()
+        var lines = broker.boundListeners.map { "listener \($0.name): \($0.address)" }
+        lines += status()
+        lines.append("clients connected: \(figures.connections), sessions: \(figures.sessions), subscriptions: \(figures.subscriptions)")
+        lines.append("messages received: \(figures.messagesReceived.total), delivered: \(figures.delivered), dropped: \(figures.dropped.values.reduce(0, +))")
+        let missing = broker.readiness()
+        lines.append(missing.isEmpty ? "ready" : "not ready: \(missing.joined(separator: "; "))")
+        // A name with a line end in it must not look like a line of its own.
+        return lines.map { line in
+            String(String.UnicodeScalarView(line.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 })) + "\n"
+        }.joined()
+    }
+}

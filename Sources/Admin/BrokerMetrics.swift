@@ -1,0 +1,119 @@
+import Headwater
+import PluginAPI
+
+/// The page of `/metrics`: the broker's statistics, its plugins' figures and the process's own.
+struct BrokerMetrics {
+    private var page = PrometheusText()
+
+    /// - Parameter plugins: In any order; samples of one name are brought together.
+    static func text(_ statistics: BrokerStatistics, plugins: [PluginMetric], process: ProcessFigures?) -> String {
+        var metrics = BrokerMetrics()
+        metrics.connections(statistics)
+        metrics.sessions(statistics)
+        metrics.messages(statistics)
+        metrics.deliveries(statistics)
+        metrics.latencies(statistics)
+        metrics.plugins(plugins)
+        if let process { metrics.process(process) }
+        return metrics.page.text
+    }
+
+    private mutating func connections(_ figures: BrokerStatistics) {
+        page.gauge("headwater_start_time_seconds", "When the broker was started, in Unix time.", Int(figures.startedUnixMilliseconds / 1_000))
+        page.gauge("headwater_event_loops", "Threads that serve connections.", figures.eventLoops)
+        page.gauge("headwater_connections", "Clients connected now.", figures.connections)
+        page.counter("headwater_connections_accepted_total", "Network connections accepted.", figures.connectionsAccepted)
+        page.counter(
+            "headwater_connections_refused_total", "CONNECTs refused, by reason code.", label: "code", byCode(figures.connectionsRefused))
+        page.counter(
+            "headwater_disconnects_total", "Connections ended, by cause.", label: "cause",
+            figures.disconnects.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+        page.counter(
+            "headwater_protocol_errors_total", "Malformed packets and protocol errors, by reason code.", label: "code",
+            byCode(figures.protocolErrors))
+        page.counter("headwater_received_bytes_total", "Bytes received from clients.", figures.bytesReceived)
+        page.counter("headwater_sent_bytes_total", "Bytes sent to clients.", figures.bytesSent)
+        page.counter("headwater_packets_received_total", "MQTT packets received.", figures.packetsReceived)
+        page.counter("headwater_packets_sent_total", "MQTT packets sent.", figures.packetsSent)
+        page.gauge("headwater_paused_publishers", "Connections that are not being read now, to slow the publisher.", figures.pausedPublishers)
+    }
+
+    private mutating func sessions(_ figures: BrokerStatistics) {
+        page.gauge("headwater_sessions", "Sessions, connected or not.", figures.sessions)
+        page.gauge("headwater_sessions_offline", "Sessions without a connection.", figures.sessionsOffline)
+        page.counter("headwater_takeovers_total", "Connections ended by another with the same client identifier.", figures.takeovers)
+        page.gauge("headwater_subscriptions", "Subscriptions, shared ones included.", figures.subscriptions)
+        page.gauge("headwater_shared_subscriptions", "Shared subscriptions.", figures.sharedSubscriptions)
+        page.gauge("headwater_retained_messages", "Retained messages.", figures.retainedMessages)
+        page.gauge("headwater_retained_bytes", "Bytes of retained messages.", figures.retainedBytes)
+    }
+
+    private mutating func messages(_ figures: BrokerStatistics) {
+        page.counter("headwater_messages_received_total", "PUBLISH received, by QoS.", label: "qos", byQoS(figures.messagesReceived))
+        page.counter("headwater_messages_sent_total", "PUBLISH sent, by QoS.", label: "qos", byQoS(figures.messagesSent))
+        page.counter(
+            "headwater_payload_received_bytes_total", "Payload bytes of PUBLISH received, by QoS.", label: "qos",
+            byQoS(figures.payloadBytesReceived))
+        page.counter(
+            "headwater_payload_sent_bytes_total", "Payload bytes of PUBLISH sent, by QoS.", label: "qos", byQoS(figures.payloadBytesSent))
+        page.counter("headwater_messages_without_receiver_total", "PUBLISH routed that nobody had subscribed to.", figures.messagesWithoutReceiver)
+        page.counter(
+            "headwater_messages_refused_total", "PUBLISH not routed, by reason.", label: "reason",
+            BrokerStatistics.RefusalReason.allCases.map { ($0.rawValue, figures.messagesRefused[$0] ?? 0) })
+        page.counter("headwater_duplicates_recognized_total", "QoS 2 PUBLISH received again and not routed again.", figures.duplicatesRecognized)
+        page.counter("headwater_wills_published_total", "Will messages published.", figures.willsPublished)
+        page.gauge("headwater_held_publishes", "Publishes whose acknowledgement waits for a plugin.", figures.heldPublishes)
+    }
+
+    private mutating func deliveries(_ figures: BrokerStatistics) {
+        page.counter("headwater_deliveries_due_total", "Deliveries that publishes gave rise to.", figures.deliveriesDue)
+        page.counter("headwater_delivered_total", "Deliveries made.", figures.delivered)
+        page.counter("headwater_expired_total", "Deliveries not made as the message had expired.", figures.expired)
+        page.counter(
+            "headwater_dropped_total", "Deliveries not made, by reason.", label: "reason",
+            BrokerStatistics.DropReason.allCases.map { ($0.rawValue, figures.dropped[$0] ?? 0) })
+        page.gauge("headwater_queued_messages", "Deliveries that wait or are in flight.", figures.queuedMessages)
+        page.gauge("headwater_queued_bytes", "Bytes of deliveries that wait or are in flight.", figures.queuedBytes)
+        page.gauge("headwater_inflight_messages", "QoS 1 and 2 deliveries sent and not yet acknowledged.", figures.inflightMessages)
+    }
+
+    private mutating func latencies(_ figures: BrokerStatistics) {
+        latency("headwater_delivery_latency_seconds", "From PUBLISH received to bytes handed to the socket.", figures.deliveryLatency)
+        latency("headwater_event_loop_lag_seconds", "How late a timer fires on an event loop.", figures.eventLoopLag)
+    }
+
+    private mutating func latency(_ name: String, _ help: String, _ histogram: LatencyHistogram) {
+        page.histogram(
+            name, help, boundsSeconds: LatencyHistogram.boundsMicroseconds.map { Double($0) / 1_000_000 }, counts: histogram.counts,
+            sumSeconds: Double(histogram.sumMicroseconds) / 1_000_000)
+    }
+
+    private mutating func plugins(_ metrics: [PluginMetric]) {
+        var order: [String] = []
+        var byName: [String: [PluginMetric]] = [:]
+        for metric in metrics where PrometheusText.isName(metric.name) && metric.labels.allSatisfy({ PrometheusText.isName($0.name, isLabel: true) }) {
+            if byName[metric.name] == nil { order.append(metric.name) }
+            byName[metric.name, default: []].append(metric)
+        }
+        for name in order {
+            guard let samples = byName[name], let first = samples.first else { continue }
+            page.begin(name, first.help, type: first.kind.rawValue)
+            for sample in samples { page.sample(name, sample.labels, PrometheusText.number(sample.value)) }
+        }
+    }
+
+    private mutating func process(_ figures: ProcessFigures) {
+        page.gauge("process_resident_memory_bytes", "Resident memory.", figures.residentBytes)
+        page.begin("process_cpu_seconds_total", "User and system time.", type: "counter")
+        page.sample("process_cpu_seconds_total", [], PrometheusText.number(figures.cpuSeconds))
+    }
+
+    private func byQoS(_ figures: BrokerStatistics.ByQoS) -> [(String, Int)] { (0...2).map { ("\($0)", figures[$0]) } }
+
+    private func byCode(_ figures: [UInt8: Int]) -> [(String, Int)] {
+        figures.sorted { $0.key < $1.key }.map { code, count in
+            let hex = String(code, radix: 16, uppercase: true)
+            return ("0x\(hex.count < 2 ? "0" : "")\(hex)", count)
+        }
+    }
+}
