@@ -62,18 +62,20 @@ let package = Package(
         ]),
         // 3: what stands on the broker, or on its plugin API alone
         library("KafkaBridge", ["PluginAPI", "MQTTModel", "CRdKafka", logging]),
-        library("Admin", ["Headwater", "Transport", nioCore, nioPosix, nioHTTP1, logging]),
-        library("ConfigFile", ["Headwater", "KafkaBridge", "Admin", .product(name: "Yams", package: "Yams")]),
+        library("Admin", ["Headwater", "PluginAPI", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),
+        library("ConfigFile", ["Headwater", "KafkaBridge", "Admin", "MQTTModel", .product(name: "Yams", package: "Yams")]),
         library("BrokerTestKit", ["Headwater", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, nioPosix, logging]),
         // 4: the program
         .executableTarget(
             name: "headwater-cli",
             dependencies: [
-                "Headwater", "Admin", "ConfigFile", "KafkaBridge", "MQTTWire", "MQTTModel",
+                "Headwater", "Admin", "ConfigFile", "KafkaBridge", "PluginAPI", "MQTTWire", "MQTTModel",
                 nioCore, nioPosix, logging, lifecycle, arguments,
             ],
             path: "Sources/headwater",
             swiftSettings: settings),
         tests("KafkaBridgeTests", ["KafkaBridge", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
+        tests("ConfigFileTests", ["ConfigFile", "Headwater", "KafkaBridge", "Admin", "MQTTModel"]),
+        tests("AdminTests", ["Admin", "Headwater", "PluginAPI", "MQTTModel", nioCore, nioPosix, logging]),
     ]
 )

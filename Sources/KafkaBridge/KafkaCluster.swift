@@ -30,7 +30,7 @@ public struct KafkaCluster: Sendable, Equatable {
     }
 
     /// Whether the value of the librdkafka property `name` may be a secret.
-    static func isSecret(_ name: String) -> Bool {
+    package static func isSecret(_ name: String) -> Bool {
         let name = name.lowercased()
         return name.hasPrefix("sasl.") || name.hasPrefix("ssl.key") || name.hasSuffix(".pem")
             || ["password", "secret", "token"].contains { name.contains($0) }

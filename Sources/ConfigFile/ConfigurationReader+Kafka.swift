@@ -1,0 +1,138 @@
+import KafkaBridge
+import MQTTModel
+import Yams
+
+extension ConfigurationReader {
+    /// The section `kafka`: clusters first, since routes name them.
+    /// - Returns: The bridge's configuration, and `cluster/property` for each value that came from a reference.
+    mutating func kafka(
+        _ section: Found, clusters: Found?, routes: Found?, environment: [String: String]
+    ) -> (KafkaConfiguration, secrets: Set<String>) {
+        let known = diagnostics.count
+        var secrets: Set<String> = []
+        var read: [String: KafkaCluster] = [:]
+        var names: Set<String> = []
+        var clusterKeys: [String: Node] = [:]
+        var routeNodes: [String: Node] = [:]
+        let writtenClusters = if let clusters { namedEntries(of: clusters, place: "kafka.clusters") } else { [(name: String, key: Node, value: Node)]() }
+        for (name, key, node) in writtenClusters {
+            if let fault = ListenerOptions.nameFault(name) {
+                report("kafka.clusters: \(fault)", at: key)
+                continue
+            }
+            names.insert(name)
+            clusterKeys[name] = key
+            if let cluster = cluster(name, node, key: key, environment: environment, secrets: &secrets) { read[name] = cluster }
+        }
+        if names.isEmpty, diagnostics.count == known {
+            report("kafka needs clusters, as in clusters: {main: {bootstrap_servers: \"kafka:9092\"}}, or remove the section", at: section.key)
+        }
+        var madeRoutes: [KafkaRoute] = []
+        let writtenRoutes = if let routes { entries(of: routes, place: "kafka.routes") } else { [Node]() }
+        for (index, node) in writtenRoutes.enumerated() {
+            guard let route = route(index, node, clusters: names) else { continue }
+            if madeRoutes.contains(where: { $0.name == route.name }) {
+                report("kafka.routes[\(index + 1)]: another route has the name \(OptionType.shown(route.name)); give each a name of its own", at: node)
+            }
+            routeNodes[route.name] = node
+            madeRoutes.append(route)
+        }
+        let configuration = KafkaConfiguration(clusters: read, routes: madeRoutes)
+        if diagnostics.count == known {
+            for error in configuration.validate() {
+                let place = error.clusterName.flatMap { clusterKeys[$0] } ?? error.routeName.flatMap { routeNodes[$0] }
+                report("\(error)", at: place ?? section.key)
+            }
+        }
+        return (configuration, secrets)
+    }
+
+    private mutating func cluster(
+        _ name: String, _ node: Node, key: Node, environment: [String: String], secrets: inout Set<String>
+    ) -> KafkaCluster? {
+        let place = "kafka.clusters.\(name)"
+        let known = diagnostics.count
+        var entry = KafkaClusterEntry()
+        let found = read(node, place: place, into: &entry, table: KafkaOptions.clusters)
+        if entry.isEmbedded {
+            if let servers = found["bootstrap_servers"], entry.bootstrapServers != nil {
+                report("\(place): embedded: true brings a Kafka of its own; remove bootstrap_servers, or embedded", at: servers.key)
+            }
+        } else if diagnostics.count == known {
+            if entry.bootstrapServers == nil {
+                report("\(place) needs bootstrap_servers: HOST:PORT, or embedded: true for a development Kafka", at: key)
+            }
+            for option in ["bootstrap_file", "brokers"] where entry.bootstrapFile != nil || option == "brokers" {
+                guard let extra = found[option], option != "brokers" || entry.brokers != 1 else { continue }
+                report("\(place).\(option) is for embedded: true alone", at: extra.key)
+            }
+        }
+        var properties: [String: String] = [:]
+        for field in entry.properties {
+            do {
+                let (value, isSecret) = try SecretReference.resolve(field.value, environment: environment)
+                properties[field.name] = value
+                if isSecret { secrets.insert("\(name)/\(field.name)") }
+            } catch {
+                report("\(place).properties.\(field.name): \(error.message)", at: found["properties"]?.value)
+            }
+        }
+        guard diagnostics.count == known else { return nil }
+        return KafkaCluster(
+            name: name, bootstrapServers: entry.bootstrapServers, isEmbedded: entry.isEmbedded, embeddedBrokers: entry.brokers,
+            bootstrapFile: entry.bootstrapFile, properties: properties, maxTopics: entry.maxTopics)
+    }
+
+    private mutating func route(_ index: Int, _ node: Node, clusters: Set<String>) -> KafkaRoute? {
+        let place = "kafka.routes[\(index + 1)]"
+        let known = diagnostics.count
+        var entry = KafkaRouteEntry()
+        let found = read(node, place: place, into: &entry, table: KafkaOptions.routes)
+        guard diagnostics.count == known else { return nil }
+        if entry.filter != nil, !entry.filters.isEmpty { report("\(place): filter or filters, not both", at: found["filters"]?.key ?? node) }
+        let texts = entry.filter.map { [$0] } ?? entry.filters
+        if texts.isEmpty { report("\(place) needs a filter, as in filter: telemetry/#", at: node) }
+        if entry.topic == nil { report("\(place) needs a topic, the Kafka topic of its records", at: node) }
+        let cluster = entry.cluster ?? (clusters.count == 1 ? clusters.first : nil)
+        if let cluster, !clusters.contains(cluster) {
+            let near = Suggestion.text(for: cluster, in: clusters.sorted())
+            report("\(place): no cluster is named \(OptionType.shown(cluster))\(near)", at: found["cluster"]?.value ?? node)
+        } else if cluster == nil {
+            report("\(place) needs a cluster: one of \(clusters.sorted().joined(separator: ", "))", at: node)
+        }
+        guard diagnostics.count == known, let cluster, let topic = entry.topic else { return nil }
+        do {
+            return KafkaRoute(
+                name: entry.name ?? "route-\(index + 1)", filters: try texts.map { try TopicFilter($0) }, cluster: cluster,
+                topic: try RecordTemplate(topic), key: try entry.key.map { try RecordTemplate($0) },
+                headers: try entry.headers.map { KafkaRoute.Header($0.name, try RecordTemplate($0.value)) })
+        } catch {
+            report("\(place): \(error)", at: node)
+            return nil
+        }
+    }
+}
+
+extension KafkaConfigurationError {
+    /// The cluster whose entry is at fault.
+    fileprivate var clusterName: String? {
+        switch self {
+        case .clusterName(let name, _), .noAddress(let name), .embeddedWithAddress(let name), .embeddedBrokers(let name, _),
+            .maxTopics(let name), .property(let name, _, _), .reservedProperty(let name, _, _), .producer(let name, _):
+            name
+        case .unnamedRoute, .duplicateRoute, .unknownCluster, .noFilter, .sharedFilter, .topicTemplate, .header: nil
+        }
+    }
+
+    /// The route whose entry is at fault.
+    fileprivate var routeName: String? {
+        switch self {
+        case .duplicateRoute(let name), .unknownCluster(let name, _, _), .noFilter(let name), .sharedFilter(let name, _),
+            .topicTemplate(let name, _, _), .header(let name, _):
+            name
+        case .unnamedRoute, .clusterName, .noAddress, .embeddedWithAddress, .embeddedBrokers, .maxTopics, .property, .reservedProperty,
+            .producer:
+            nil
+        }
+    }
+}

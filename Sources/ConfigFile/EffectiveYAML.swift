@@ -1,0 +1,70 @@
+import Headwater
+import KafkaBridge
+import MQTTModel
+
+extension HeadwaterConfiguration {
+    /// What stands in place of a secret.
+    static let hidden = "********"
+
+    /// The complete configuration in force, defaults included, as YAML that `parse` reads again. Values of Kafka
+    /// properties that are secrets are hidden.
+    public func effectiveYAML() -> String {
+        var out = Self.section(BrokerOptions.table, of: self, indent: 0)
+        out += "listeners:\n"
+        for listener in broker.listeners {
+            out += Self.listEntry(Self.section(ListenerOptions.table, of: ListenerOptions.entry(listener), indent: 2))
+        }
+        guard let kafka else { return out }
+        out += "kafka:\n  clusters:\n"
+        for cluster in kafka.clusters.values.sorted(by: { $0.name < $1.name }) {
+            out += "    \(OptionType.yamlText(cluster.name)):\n"
+            out += Self.section(KafkaOptions.clusters, of: entry(cluster), indent: 6)
+        }
+        out += kafka.routes.isEmpty ? "  routes: []\n" : "  routes:\n"
+        for route in kafka.routes {
+            out += Self.listEntry(Self.section(KafkaOptions.routes, of: Self.entry(route), indent: 4), indent: 2)
+        }
+        return out
+    }
+
+    /// One line per option, nested by path. Options that say nothing are left out where absence says the same.
+    private static func section<Target>(_ table: [ConfigurationOption<Target>], of target: Target, indent: Int) -> String {
+        var out = ""
+        var open: [String] = []
+        for option in table {
+            let value = option.get(target)
+            if value == .none, option.type.word == "null" { continue }
+            if value == .texts([]) || value == .fields([]) { continue }
+            let parents = Array(option.path.dropLast())
+            for depth in parents.indices where depth >= open.count || open[depth] != parents[depth] {
+                out += String(repeating: " ", count: indent + 2 * depth) + "\(parents[depth]):\n"
+                open = Array(parents[...depth])
+            }
+            open = parents
+            out += String(repeating: " ", count: indent + 2 * parents.count)
+            out += "\(option.path[parents.count]): \(option.type.scalarText(value))\n"
+        }
+        return out
+    }
+
+    /// Turns a section into an entry of a list: the dash goes into the first line's indentation.
+    private static func listEntry(_ section: String, indent: Int = 0) -> String {
+        let spaces = String(repeating: " ", count: indent)
+        return "\(spaces)- \(section.dropFirst(indent + 2))"
+    }
+
+    private func entry(_ cluster: KafkaCluster) -> KafkaClusterEntry {
+        let properties = cluster.properties.sorted { $0.key < $1.key }.map { name, value in
+            OptionField(name: name, value: secretProperties.contains("\(cluster.name)/\(name)") || KafkaCluster.isSecret(name) ? Self.hidden : value)
+        }
+        return KafkaClusterEntry(
+            bootstrapServers: cluster.bootstrapServers, isEmbedded: cluster.isEmbedded, brokers: cluster.embeddedBrokers,
+            bootstrapFile: cluster.bootstrapFile, properties: properties, maxTopics: cluster.maxTopics)
+    }
+
+    private static func entry(_ route: KafkaRoute) -> KafkaRouteEntry {
+        KafkaRouteEntry(
+            name: route.name, filter: nil, filters: route.filters.map(\.string), cluster: route.cluster, topic: route.topic.text,
+            key: route.key?.text, headers: route.headers.map { OptionField(name: $0.name, value: $0.value.text) })
+    }
+}

@@ -1,0 +1,37 @@
+import Admin
+import Headwater
+import KafkaBridge
+
+extension HeadwaterConfiguration {
+    /// What an operator should know about this configuration although it is allowed. Shown by `headwater check` and logged
+    /// at start.
+    public var notes: [String] {
+        var notes: [String] = []
+        for listener in broker.listeners {
+            let shown = "listener \(OptionType.shown(listener.name)) (\(ListenerAddress.text(listener.address)))"
+            if !listener.allowsAnonymous {
+                notes.append("\(shown): anonymous clients are refused, as allow_anonymous is off once listeners are configured; without an authenticator plugin nobody can connect")
+            } else if !Self.isLocal(listener.address) {
+                notes.append("\(shown): anonymous clients are let in from other machines")
+            }
+        }
+        if let http, !Self.isLocal(http.address) {
+            notes.append("http (\(ListenerAddress.text(http.address))): metrics are readable from other machines, without authentication")
+        }
+        if broker.storeDirectory != nil {
+            notes.append("store.directory: this version keeps sessions and retained messages in memory; the directory holds only the lock and address files")
+        }
+        for cluster in kafka?.clusters.values.sorted(by: { $0.name < $1.name }) ?? [] where cluster.isEmbedded {
+            notes.append("kafka cluster \(OptionType.shown(cluster.name)): embedded, for development: records are in memory and gone at exit")
+        }
+        if let kafka, kafka.routes.isEmpty { notes.append("kafka has clusters but no routes, so nothing reaches them") }
+        return notes
+    }
+
+    private static func isLocal(_ address: ListenerConfiguration.Address) -> Bool {
+        switch address {
+        case .unix: true
+        case .tcp(let host, _): host == "localhost" || host == "::1" || host.hasPrefix("127.")
+        }
+    }
+}

@@ -1,0 +1,28 @@
+/// The reference of all options, made from the tables that are obeyed. One line per option for a terminal.
+public enum OptionReference {
+    public static var text: String {
+        var out = ""
+        let defaults = HeadwaterConfiguration(listeners: [])
+        out += lines(BrokerOptions.table, prefix: "", defaults: defaults, hasVariables: true)
+        out += lines(ListenerOptions.table, prefix: "listeners[].", defaults: ListenerEntry(), hasVariables: false)
+        out += lines(KafkaOptions.clusters, prefix: "kafka.clusters.NAME.", defaults: KafkaClusterEntry(), hasVariables: false)
+        out += lines(KafkaOptions.routes, prefix: "kafka.routes[].", defaults: KafkaRouteEntry(), hasVariables: false)
+        return out
+    }
+
+    private static func lines<Target>(
+        _ table: [ConfigurationOption<Target>], prefix: String, defaults: Target, hasVariables: Bool
+    ) -> String {
+        table.map { option in
+            let value = option.get(defaults)
+            let isUnset = value == .none && option.type.word == "null" || value == .texts([]) || value == .fields([])
+            let variable = hasVariables ? "\n    \(EnvironmentOptions.variable(for: option.path))" : ""
+            return """
+                \(prefix)\(option.path.joined(separator: ".")): \(isUnset ? "(none)" : option.type.scalarText(value))
+                    \(option.summary)
+                    \(option.type.meaning)\(variable)
+
+                """
+        }.joined(separator: "\n") + "\n"
+    }
+}
