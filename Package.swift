@@ -16,6 +16,7 @@ let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let atomics: Target.Dependency = .product(name: "Atomics", package: "swift-atomics")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
@@ -70,7 +71,7 @@ let package = Package(
             name: "headwater-cli",
             dependencies: [
                 "Headwater", "Admin", "ConfigFile", "KafkaBridge", "PluginAPI", "MQTTWire", "MQTTModel",
-                nioCore, nioPosix, logging, lifecycle, arguments,
+                nioCore, nioPosix, logging, lifecycle, signals, arguments,
             ],
             path: "Sources/headwater",
             swiftSettings: settings),
