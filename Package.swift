@@ -16,7 +16,6 @@ let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
-let atomics: Target.Dependency = .product(name: "Atomics", package: "swift-atomics")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -40,7 +39,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-atomics", from: "1.3.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -58,7 +56,7 @@ let package = Package(
         // 2: the broker
         library("Headwater", [
             "Transport", "MQTTSession", "MQTTWire", "Routing", "PluginAPI", "MQTTModel",
-            nioCore, nioPosix, logging, lifecycle, atomics, deque, heap,
+            nioCore, nioPosix, logging, lifecycle, deque, heap,
         ]),
         // 3: what stands on the broker, or on its plugin API alone
         library("KafkaBridge", ["PluginAPI", "MQTTModel", "CRdKafka", logging]),
