@@ -104,6 +104,16 @@ package struct OutboundFlow {
         return nil
     }
 
+    /// Whether this connection has carried everything that was unacknowledged when it began.
+    package var hasResentAll: Bool { resendOffset == span }
+
+    /// Takes a message out that can't be sent. `false` if it is not there.
+    package mutating func abandon(_ id: UInt16) -> Bool {
+        guard phase(of: id) != nil else { return false }
+        _ = finish(id)
+        return true
+    }
+
     /// Everything unacknowledged in the order of first sending.
     package func forEach(_ body: (_ id: UInt16, _ phase: Phase, _ delivery: Delivery) -> Void) {
         var id = firstID

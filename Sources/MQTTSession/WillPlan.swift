@@ -23,8 +23,9 @@ package enum WillPlan: Equatable {
         switch ending {
         case .normalDisconnect: self = .discard
         case .takenOverAndDiscarded: self = .publishNow
-        // A new connection before the delay has passed: the will is not sent [MQTT-3.1.3-9].
-        case .takenOverAndResumed: self = delaySeconds > 0 ? .discard : .publishNow
+        // A new connection before the delay has passed: the will is not sent [MQTT-3.1.3-9]. A session without expiry
+        // ends with its connection all the same.
+        case .takenOverAndResumed: self = delaySeconds > 0 && sessionExpirySeconds > 0 ? .discard : .publishNow
         case .other:
             let wait = min(delaySeconds, sessionExpirySeconds)
             self = wait == 0 ? .publishNow : .publishAfter(seconds: wait)

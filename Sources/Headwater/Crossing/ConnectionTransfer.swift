@@ -10,7 +10,7 @@ struct ConnectionTransfer: Sendable {
     let descriptor: CInt
     let connect: Connect
     let admission: Admission
-    let listener: ListenerConfiguration
+    let listener: ListenerProfile
     let peerAddress: String
     /// Bytes read after CONNECT.
     let unread: [UInt8]

@@ -44,7 +44,8 @@ final class BrokerLoop {
 
     @exclusivity(unchecked) var tree = TopicTree()
     @exclusivity(unchecked) var matches = MatchResult()
-    @exclusivity(unchecked) var routes = RouteCache<RouteEntry>(placeholder: RouteEntry())
+    @exclusivity(unchecked) var ownMatches = MatchResult()
+    @exclusivity(unchecked) var routes = RouteCache<RouteEntry>(empty: RouteEntry())
     @exclusivity(unchecked) var retained = RetainedTree<Message>()
     @exclusivity(unchecked) var shares: [ShareReference.Key: ShareState] = [:]
     /// Subscriptions of this loop's sessions by pattern, to tell the other loops of the first and the last.
@@ -248,6 +249,8 @@ final class BrokerLoop {
             fireTimers()
         }
     }
+
+    func cancelTimers() { timerTask?.cancel() }
 
     private func fireTimers() {
         timerTask = nil

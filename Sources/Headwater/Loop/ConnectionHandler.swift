@@ -32,7 +32,9 @@ final class ConnectionHandler: ChannelInboundHandler {
     final class Extras {
         @exclusivity(unchecked) var inboundAliases: InboundTopicAliases?
         @exclusivity(unchecked) var outboundAliases: OutboundTopicAliases?
+        /// CONNECT and what is known of the client, while an authenticator decides.
         @exclusivity(unchecked) var connect: Connect?
+        @exclusivity(unchecked) var admission: Admission?
         @exclusivity(unchecked) var authenticationMethod: String?
         @exclusivity(unchecked) var authenticationRounds = 0
         @exclusivity(unchecked) var isReauthenticating = false
@@ -199,9 +201,11 @@ final class ConnectionHandler: ChannelInboundHandler {
         unread = buffer
     }
 
-    /// Bytes that came after the packet now being handled are still in `unread` or in the caller's buffer; this is
-    /// called once, when the connection leaves for another loop, by the handler of CONNECT.
-    func takeUnread(after end: Int, in bytes: UnsafeRawBufferPointer) -> [UInt8] { Array(bytes[end...]) }
+    /// Bytes that wait to be read, for a connection that leaves for another loop.
+    func takeUnread() -> [UInt8] {
+        defer { unread = nil }
+        return unread.map { Array($0.readableBytesView) } ?? []
+    }
 
     /// Stops reading from the socket; one more reason.
     func pause() {
@@ -316,12 +320,12 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// Says DISCONNECT where the protocol has it, ends the session's connection, and closes when all is sent.
     ///
     /// Not to be called while a message is being routed: `BrokerLoop.doom` is for that.
-    func close(_ reason: DisconnectReason, detail: String? = nil) {
+    func close(_ reason: DisconnectReason, detail: String? = nil, ending: WillPlan.Ending = .other) {
         guard phase < .closing else { return }
         if phase == .connected, version == .v5, reason.cause != .client, reason.cause != .connectionLost {
             send(.disconnect(Disconnect(reason: reason.code, reasonString: detail)))
         }
-        loop.connectionEnded(self, reason, detail: detail)
+        loop.connectionEnded(self, reason, detail: detail, ending: ending)
         beginClosing()
     }
 
@@ -354,11 +358,4 @@ final class ConnectionHandler: ChannelInboundHandler {
         context?.close(promise: nil)
         return duplicate
     }
-}
-
-/// A listener as its connections see it.
-final class ListenerProfile: Sendable {
-    let configuration: ListenerConfiguration
-
-    init(configuration: ListenerConfiguration) { self.configuration = configuration }
 }

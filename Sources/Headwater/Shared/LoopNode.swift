@@ -1,4 +1,6 @@
 import NIOCore
+import PluginAPI
+import Synchronization
 
 /// The address of one event loop: its mailbox and the way to wake it.
 final class LoopNode: Sendable {
@@ -7,6 +9,9 @@ final class LoopNode: Sendable {
     let mailbox = Mailbox()
     /// The one bridge from Sendable code to the state that the loop owns: it can be opened on the loop only.
     let bound: NIOLoopBoundBox<BrokerLoop?>
+
+    /// What plugins have completed and the loop has not seen.
+    let completions = Mutex<[(UInt64, PublishOutcome)]>([])
 
     init(index: Int, eventLoop: any EventLoop) {
         self.index = index
