@@ -34,7 +34,7 @@ extension RetainedIndex {
     ///
     /// - Returns: `false` if more than `limit` match, or if the walk met more than `8 * limit + 1000` nodes; then
     ///   nothing has been appended.
-    package func collect(_ pattern: UnsafeRawBufferPointer, limit: Int, into slots: inout [UInt32]) -> Bool {
+    @usableFromInline package func collect(_ pattern: UnsafeRawBufferPointer, limit: Int, into slots: inout [UInt32]) -> Bool {
         let filter = PreparedFilter(pattern, levels)
         if filter.isImpossible { return true }
         let start = slots.count
@@ -90,7 +90,7 @@ extension RetainedIndex {
     ///
     /// - Parameter cursor: 0 to begin with, then what the last call returned.
     /// - Returns: The next cursor, `nil` at the end.
-    package func scan(
+    @usableFromInline package func scan(
         _ pattern: UnsafeRawBufferPointer, from cursor: Int, examine maximum: Int, into slots: inout [UInt32]
     ) -> Int? {
         let filter = PreparedFilter(pattern, levels)

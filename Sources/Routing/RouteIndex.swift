@@ -3,9 +3,10 @@
 /// Two lines for each value of the hash, so that two busy topics may share it. A line is valid for one generation:
 /// nothing is invalidated line by line, a new generation is a new number. Lines and keys are flat arrays whose memory is
 /// reused, so that the cache has an upper bound whatever clients publish to.
+@usableFromInline
 package struct RouteIndex {
     /// Topics longer than this are not cached.
-    package static let maximumTopicLength = 512
+    @usableFromInline package static let maximumTopicLength = 512
     private static let minimumKeyPower: UInt8 = 4
 
     private struct Line {
@@ -19,7 +20,7 @@ package struct RouteIndex {
     }
 
     /// Number of lines so far, 0 before the first insertion.
-    package var lineCount: Int { lines.count }
+    @usableFromInline package var lineCount: Int { lines.count }
     private let maximumLines: Int
     private var lines: [Line] = []
     private var keys = BlockPool<UInt8>(filler: 0)
@@ -28,12 +29,12 @@ package struct RouteIndex {
     private let seed = SeededHash()
 
     /// - Parameter maximumLines: Rounded up to a power of two; at least 2.
-    package init(maximumLines: Int) {
+    @usableFromInline package init(maximumLines: Int) {
         self.maximumLines = 1 << (Int.bitWidth - (max(2, maximumLines) - 1).leadingZeroBitCount)
     }
 
     /// The line of a topic in this generation, -1 if there is none. Some 50 instructions for a topic of 20 bytes.
-    package func line(of topic: UnsafeRawBufferPointer, generation: UInt64) -> Int {
+    @usableFromInline package func line(of topic: UnsafeRawBufferPointer, generation: UInt64) -> Int {
         guard lines.count != 0, topic.count <= Self.maximumTopicLength else { return -1 }
         let hash = seed.hash(topic)
         return lines.withUnsafeBufferPointer { lines in
@@ -46,7 +47,7 @@ package struct RouteIndex {
     }
 
     /// Gives a topic of 1 to `maximumTopicLength` bytes a line, growing if too many valid ones were overwritten.
-    package mutating func insert(_ topic: UnsafeRawBufferPointer, generation: UInt64) -> Int {
+    @usableFromInline package mutating func insert(_ topic: UnsafeRawBufferPointer, generation: UInt64) -> Int {
         if lines.isEmpty {
             lines = Array(repeating: Line(), count: min(256, maximumLines))
         } else if evictions >= lines.count, lines.count < maximumLines {

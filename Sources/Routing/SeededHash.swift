@@ -13,6 +13,7 @@ struct SeededHash: Sendable {
         second = random.next() | 1  // never 0: a product with 0 would forget the other factor
     }
 
+    @inline(__always)
     func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
         let count = bytes.count
         var state = first
