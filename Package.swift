@@ -74,5 +74,7 @@ let package = Package(
             ],
             path: "Sources/headwater",
             swiftSettings: settings),
+        // tests
+        tests("RoutingTests", ["Routing", "MQTTModel"]),
     ]
 )
