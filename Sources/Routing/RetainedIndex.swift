@@ -1,7 +1,8 @@
 /// Which slot a topic with a retained message has: the tree of topics beneath `RetainedTree`, without the messages.
 ///
 /// Slots do not move while their topic stays, so a cursor over them can page through all topics while others come and
-/// go. A topic costs a node of 32 bytes, an edge and a level text; `a/b/1` and `a/b/2` share `a` and `b`.
+/// go. A topic costs a node of 32 bytes, an edge and a level text; `a/b/1` and `a/b/2` share `a` and `b`. A million topics
+/// `a/b/<n>` took 129 bytes each, with a value of 8 bytes.
 @usableFromInline
 package struct RetainedIndex {
     /// No node, no level, no slot.

@@ -33,16 +33,20 @@ package struct RouteIndex {
         self.maximumLines = 1 << (Int.bitWidth - (max(2, maximumLines) - 1).leadingZeroBitCount)
     }
 
-    /// The line of a topic in this generation, -1 if there is none. Some 50 instructions for a topic of 20 bytes.
+    /// The line of a topic in this generation, -1 if there is none. 88 instructions for a topic of 20 bytes.
     @usableFromInline package func line(of topic: UnsafeRawBufferPointer, generation: UInt64) -> Int {
-        guard lines.count != 0, topic.count <= Self.maximumTopicLength else { return -1 }
-        let hash = seed.hash(topic)
+        let count = topic.count
+        guard let text = topic.baseAddress, lines.count != 0, count <= Self.maximumTopicLength else { return -1 }
+        let hash = seed.hash(text, count: count)
         return lines.withUnsafeBufferPointer { lines in
             let first = Int(truncatingIfNeeded: hash) & (lines.count &- 2)
-            if lines[first].hash == hash, lines[first].generation == generation, holds(lines[first], topic) { return first }
-            let second = first | 1
-            if lines[second].hash == hash, lines[second].generation == generation, holds(lines[second], topic) { return second }
-            return -1
+            let index = lines[first].hash == hash ? first : first | 1
+            guard lines[index].hash == hash, lines[index].generation == generation, Int(lines[index].length) == count else { return -1 }
+            return keys.elements.withUnsafeBytes { keys in
+                // No key without a block, no block without memory.
+                let key = keys.baseAddress.unsafelyUnwrapped + Int(lines[index].keyStart)
+                return key.holdsSameBytes(as: text, count: count) ? index : -1
+            }
         }
     }
 

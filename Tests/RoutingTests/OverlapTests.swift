@@ -68,7 +68,8 @@ struct OverlapTests {
         for combination in UInt32(0)..<64 {
             let filter = (0..<6).map { combination >> $0 & 1 == 1 ? "+" : "a" }.joined(separator: "/")
             for subscriber in UInt32(0)..<20 where combination % (subscriber + 1) == 0 {
-                subscriptions.append((filter, subscriber, SubscriptionOptions(qos: .atMostOnce, subscriptionID: subscriber * 1000 + combination + 1)))
+                subscriptions.append(
+                    (filter, subscriber, SubscriptionOptions(qos: .atMostOnce, subscriptionID: subscriber * 1000 + combination + 1)))
             }
         }
         let tree = tree(subscriptions)

@@ -1,5 +1,6 @@
-@testable import Routing
 import Testing
+
+@testable import Routing
 
 /// The tables beneath the trees, against the dictionaries that they replace.
 struct TableTests {

@@ -55,7 +55,9 @@ struct TopicTreeRandomTests {
             let shrinks = step % 500 > 350
             for _ in 0..<(shrinks ? 3 : 1) {
                 let filter = Int.random(in: filters.indices, using: &random)
-                if shrinks || Int.random(in: 0..<4, using: &random) == 0, let key = expected.keys.min(by: { abs($0.filter - filter) < abs($1.filter - filter) }) {
+                if shrinks || Int.random(in: 0..<4, using: &random) == 0,
+                    let key = expected.keys.min(by: { abs($0.filter - filter) < abs($1.filter - filter) })
+                {
                     if Bool.random(using: &random) {
                         tree.remove(subscription: numbers[key]!)
                     } else {

@@ -18,30 +18,32 @@ struct TopicTreeTests {
         return tree
     }
 
-    @Test("the examples of MQTT 5.0 section 4.7 hold", arguments: [
-        ("sport/tennis/player1/#", "sport/tennis/player1", true),
-        ("sport/tennis/player1/#", "sport/tennis/player1/ranking", true),
-        ("sport/tennis/player1/#", "sport/tennis/player1/score/wimbledon", true),
-        ("sport/#", "sport", true),
-        ("#", "sport/tennis", true),
-        ("#", "/", true),
-        ("sport/tennis/#", "sport/tennis", true),
-        ("sport/tennis/+", "sport/tennis/player1", true),
-        ("sport/tennis/+", "sport/tennis/player1/ranking", false),
-        ("sport/+", "sport", false),
-        ("sport/+", "sport/", true),
-        ("+", "sport", true),
-        ("+/tennis/#", "sport/tennis", true),
-        ("+/+", "/finance", true),
-        ("/+", "/finance", true),
-        ("+", "/finance", false),
-        ("#", "$SYS/broker", false),
-        ("+/monitor/Clients", "$SYS/monitor/Clients", false),
-        ("$SYS/#", "$SYS/broker", true),
-        ("$SYS/monitor/+", "$SYS/monitor/Clients", true),
-        ("ACCOUNTS", "Accounts", false),
-        ("/finance", "finance", false),
-    ])
+    @Test(
+        "the examples of MQTT 5.0 section 4.7 hold",
+        arguments: [
+            ("sport/tennis/player1/#", "sport/tennis/player1", true),
+            ("sport/tennis/player1/#", "sport/tennis/player1/ranking", true),
+            ("sport/tennis/player1/#", "sport/tennis/player1/score/wimbledon", true),
+            ("sport/#", "sport", true),
+            ("#", "sport/tennis", true),
+            ("#", "/", true),
+            ("sport/tennis/#", "sport/tennis", true),
+            ("sport/tennis/+", "sport/tennis/player1", true),
+            ("sport/tennis/+", "sport/tennis/player1/ranking", false),
+            ("sport/+", "sport", false),
+            ("sport/+", "sport/", true),
+            ("+", "sport", true),
+            ("+/tennis/#", "sport/tennis", true),
+            ("+/+", "/finance", true),
+            ("/+", "/finance", true),
+            ("+", "/finance", false),
+            ("#", "$SYS/broker", false),
+            ("+/monitor/Clients", "$SYS/monitor/Clients", false),
+            ("$SYS/#", "$SYS/broker", true),
+            ("$SYS/monitor/+", "$SYS/monitor/Clients", true),
+            ("ACCOUNTS", "Accounts", false),
+            ("/finance", "finance", false),
+        ])
     func sectionFourSeven(filter: String, topic: String, matches: Bool) {
         #expect(subscribers(tree(filter), topic) == (matches ? [0] : []))
     }
@@ -67,7 +69,8 @@ struct TopicTreeTests {
     @Test("a subscription knows its filter and its subscriber", arguments: ["a", "/", "//a/", "+/+/#", "#", "$SYS/+", "é/ü"])
     func filterOfSubscription(filter: String) {
         var tree = tree("a/b/c", "+/b", "#")
-        let subscription = filter.withBytes { tree.insert($0, subscriber: 77, options: SubscriptionOptions(qos: .atLeastOnce)) }.subscription
+        let subscription = filter.withBytes { tree.insert($0, subscriber: 77, options: SubscriptionOptions(qos: .atLeastOnce)) }
+            .subscription
         #expect(tree.pattern(of: subscription) == filter)
         #expect(tree.subscriber(of: subscription) == 77)
         #expect(filter.withBytes { tree.find($0, subscriber: 77) } == subscription)
@@ -127,7 +130,9 @@ struct TopicTreeTests {
         var tree = TopicTree()
         for combination in 0..<1024 {
             let filter = (0..<10).map { combination >> $0 & 1 == 1 ? "+" : "a" }.joined(separator: "/")
-            filter.withBytes { _ = tree.insert($0, subscriber: 0, options: SubscriptionOptions(qos: .atMostOnce, subscriptionID: UInt32(combination + 1))) }
+            filter.withBytes {
+                _ = tree.insert($0, subscriber: 0, options: SubscriptionOptions(qos: .atMostOnce, subscriptionID: UInt32(combination + 1)))
+            }
         }
         var result = MatchResult()
         Array(repeating: "a", count: 10).joined(separator: "/").withBytes { tree.match($0, into: &result) }
@@ -143,7 +148,9 @@ struct TopicTreeTests {
         for depth in 1...200 {
             let filter = Array(repeating: "+", count: depth).joined(separator: "/")
             filter.withBytes { _ = tree.insert($0, subscriber: UInt32(depth), options: SubscriptionOptions(qos: .atMostOnce)) }
-            (filter + "/#").withBytes { _ = tree.insert($0, subscriber: UInt32(1000 + depth), options: SubscriptionOptions(qos: .atMostOnce)) }
+            (filter + "/#").withBytes {
+                _ = tree.insert($0, subscriber: UInt32(1000 + depth), options: SubscriptionOptions(qos: .atMostOnce))
+            }
         }
         var result = MatchResult()
         slashes.withBytes { tree.match($0, into: &result) }
