@@ -72,5 +72,7 @@ let package = Package(
             ],
             path: "Sources/headwater",
             swiftSettings: settings),
+        // tests
+        tests("RoutingTests", ["Routing", "MQTTModel"]),
     ]
 )

@@ -29,6 +29,12 @@ package struct Match: Equatable, Sendable {
         someNoLocal = options.noLocal
         someLocal = !options.noLocal
     }
+
+    fileprivate mutating func merge(_ options: SubscriptionOptions) {
+        if qos < options.qos { qos = options.qos }
+        if options.retainAsPublished { retainAsPublished = true }
+        if options.noLocal { someNoLocal = true } else { someLocal = true }
+    }
 }
 
 /// The subscribers of one topic, and the memory in which a tree finds them: kept and reused by the loop, so that
@@ -49,9 +55,8 @@ package struct MatchResult {
     /// Tree nodes that the last match looked at: the measure of its work.
     package internal(set) var visitedNodes = 0
 
-    /// Nodes that match the levels read so far, and those that match one more.
-    var frontier: [UInt32] = []
-    var nextFrontier: [UInt32] = []
+    /// Nodes that the running walk has reached, level by level.
+    var queue: [UInt32] = []
 
     private var stamps: [Stamp] = []
     private var run: UInt32 = 0
@@ -67,9 +72,8 @@ package struct MatchResult {
 
     /// Empties the result for a match among subscribers below `subscriberLimit`.
     mutating func begin(subscriberLimit: Int) {
-        matches.removeAll(keepingCapacity: true)
-        identifiers.removeAll(keepingCapacity: true)
-        frontier.removeAll(keepingCapacity: true)
+        if !matches.isEmpty { matches.removeAll(keepingCapacity: true) }
+        if !identifiers.isEmpty { identifiers.removeAll(keepingCapacity: true) }
         visitedNodes = 0
         if stamps.count < subscriberLimit {
             stamps.append(contentsOf: repeatElement(Stamp(run: 0, match: 0), count: subscriberLimit - stamps.count))
@@ -81,19 +85,26 @@ package struct MatchResult {
         }
     }
 
-    /// Adds a matching subscription. A tree has one for each (filter, subscriber), so none comes twice.
-    mutating func add(_ subscriber: UInt32, _ options: SubscriptionOptions) {
-        let stamp = stamps[Int(subscriber)]
-        let index: Int
-        if stamp.run == run {
-            index = Int(stamp.match)
-            if matches[index].qos < options.qos { matches[index].qos = options.qos }
-            if options.retainAsPublished { matches[index].retainAsPublished = true }
-            if options.noLocal { matches[index].someNoLocal = true } else { matches[index].someLocal = true }
-        } else {
-            index = matches.count
-            stamps[Int(subscriber)] = Stamp(run: run, match: UInt32(truncatingIfNeeded: index))
+    /// Adds the subscriptions of one filter. A tree has one for each (filter, subscriber), so none comes twice.
+    mutating func add(_ subscribers: UnsafeBufferPointer<TopicTree.Subscriber>) {
+        // Out of the result meanwhile: one check that the array is ours, not one for each subscriber.
+        var stamps: [Stamp] = []
+        swap(&stamps, &self.stamps)
+        stamps.withUnsafeMutableBufferPointer { stamps in
+            for subscriber in subscribers { add(subscriber.slot, subscriber.options, &stamps[Int(subscriber.slot)]) }
+        }
+        swap(&stamps, &self.stamps)
+    }
+
+    @inline(__always)
+    private mutating func add(_ subscriber: UInt32, _ options: SubscriptionOptions, _ stamp: inout Stamp) {
+        var index = matches.count
+        if stamp.run != run {
+            stamp = Stamp(run: run, match: UInt32(truncatingIfNeeded: index))
             matches.append(Match(subscriber: subscriber, options: options))
+        } else {
+            index = Int(stamp.match)
+            matches[index].merge(options)
         }
         if options.subscriptionID != 0 { addIdentifier(options.subscriptionID, toMatchAt: index) }
     }

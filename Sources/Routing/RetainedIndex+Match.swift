@@ -7,6 +7,8 @@ extension RetainedIndex {
         /// Levels before a `#`.
         var levels: [UInt32] = []
         var endsInAllLevels = false
+        /// Levels up to the last one that is no wildcard: deeper ones need no look.
+        var decidingLevels = 0
         /// Whether a level occurs in no topic.
         var isImpossible = false
 
@@ -20,6 +22,7 @@ extension RetainedIndex {
                     let level = table.find(text)
                     if level == LevelTable.none { isImpossible = true }
                     levels.append(level)
+                    decidingLevels = levels.count
                 }
             }
         }
@@ -34,7 +37,7 @@ extension RetainedIndex {
     ///
     /// - Returns: `false` if more than `limit` match, or if the walk met more than `8 * limit + 1000` nodes; then
     ///   nothing has been appended.
-    package func collect(_ pattern: UnsafeRawBufferPointer, limit: Int, into slots: inout [UInt32]) -> Bool {
+    @usableFromInline package func collect(_ pattern: UnsafeRawBufferPointer, limit: Int, into slots: inout [UInt32]) -> Bool {
         let filter = PreparedFilter(pattern, levels)
         if filter.isImpossible { return true }
         let start = slots.count
@@ -90,7 +93,7 @@ extension RetainedIndex {
     ///
     /// - Parameter cursor: 0 to begin with, then what the last call returned.
     /// - Returns: The next cursor, `nil` at the end.
-    package func scan(
+    @usableFromInline package func scan(
         _ pattern: UnsafeRawBufferPointer, from cursor: Int, examine maximum: Int, into slots: inout [UInt32]
     ) -> Int? {
         let filter = PreparedFilter(pattern, levels)
@@ -110,8 +113,9 @@ extension RetainedIndex {
         var node = nodes[Int(topic)]
         if node.beginsWithDollar, filter.matchesAny(at: 0) { return false }
         guard filter.endsInAllLevels ? node.depth >= filter.levels.count : node.depth == filter.levels.count else { return false }
-        while node.depth > filter.levels.count { node = nodes[Int(node.parent)] }
-        var index = filter.levels.count
+        var index = filter.decidingLevels
+        if index == 0 { return true }
+        while node.depth > index { node = nodes[Int(node.parent)] }
         while index > 0 {
             index &-= 1
             if filter.levels[index] != PreparedFilter.anyLevel, filter.levels[index] != node.level { return false }

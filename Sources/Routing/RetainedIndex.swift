@@ -1,7 +1,9 @@
 /// Which slot a topic with a retained message has: the tree of topics beneath `RetainedTree`, without the messages.
 ///
 /// Slots do not move while their topic stays, so a cursor over them can page through all topics while others come and
-/// go. A topic costs a node of 32 bytes, an edge and a level text; `a/b/1` and `a/b/2` share `a` and `b`.
+/// go. A topic costs a node of 32 bytes, an edge and a level text; `a/b/1` and `a/b/2` share `a` and `b`. A million topics
+/// `a/b/<n>` took 129 bytes each, with a value of 8 bytes.
+@usableFromInline
 package struct RetainedIndex {
     /// No node, no level, no slot.
     static let none = UInt32.max
@@ -22,9 +24,9 @@ package struct RetainedIndex {
     }
 
     /// Number of topics.
-    package private(set) var count = 0
+    @usableFromInline package private(set) var count = 0
     /// Number of nodes, the root included.
-    package private(set) var nodeCount = 1
+    @usableFromInline package private(set) var nodeCount = 1
     /// Number of slots, free ones included: the end of a scan.
     package var slotCount: Int { nodesOfSlots.count }
 
@@ -36,16 +38,16 @@ package struct RetainedIndex {
     private var freeSlots: [UInt32] = []
     private var firstFreeNode = none
 
-    package init() {}
+    @usableFromInline package init() {}
 
     /// The slot of a topic, `nil` if it has none.
-    package func slot(of topic: UnsafeRawBufferPointer) -> Int? {
+    @usableFromInline package func slot(of topic: UnsafeRawBufferPointer) -> Int? {
         let slot = nodes[Int(findNode(topic) ?? Self.root)].slot
         return slot == Self.none ? nil : Int(slot)
     }
 
     /// Gives a checked topic name a slot, unless it has one.
-    package mutating func insert(_ topic: UnsafeRawBufferPointer) -> (slot: Int, existed: Bool) {
+    @usableFromInline package mutating func insert(_ topic: UnsafeRawBufferPointer) -> (slot: Int, existed: Bool) {
         let node = Int(makeNode(topic))
         if nodes[node].slot != Self.none { return (Int(nodes[node].slot), true) }
         let slot: UInt32
@@ -62,7 +64,7 @@ package struct RetainedIndex {
     }
 
     /// Takes the slot of a topic back and names it; `nil` if the topic had none.
-    package mutating func remove(_ topic: UnsafeRawBufferPointer) -> Int? {
+    @usableFromInline package mutating func remove(_ topic: UnsafeRawBufferPointer) -> Int? {
         guard let node = findNode(topic) else { return nil }
         let slot = nodes[Int(node)].slot
         guard slot != Self.none else { return nil }

@@ -2,6 +2,7 @@
 ///
 /// Owned by one loop. Built for a million topics: see `RetainedIndex` for what one costs. Memory grows to the highest
 /// number of topics and is used again, not given back.
+@usableFromInline
 package struct RetainedTree<Value> {
     @usableFromInline var index = RetainedIndex()
     /// The value of each slot; `nil` in a free one.

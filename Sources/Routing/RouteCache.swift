@@ -3,6 +3,7 @@
 ///
 /// Owned by one loop. The caller's generation number covers everything that the entries depend on; another number is
 /// a miss. Entries stay in place and are overwritten, so that arrays inside them keep their memory.
+@usableFromInline
 package struct RouteCache<Entry> {
     @usableFromInline var index: RouteIndex
     /// Entry 0 is for topics that are too long to be cached; entry n + 1 belongs to line n.

@@ -3,9 +3,10 @@
 /// Two lines for each value of the hash, so that two busy topics may share it. A line is valid for one generation:
 /// nothing is invalidated line by line, a new generation is a new number. Lines and keys are flat arrays whose memory is
 /// reused, so that the cache has an upper bound whatever clients publish to.
+@usableFromInline
 package struct RouteIndex {
     /// Topics longer than this are not cached.
-    package static let maximumTopicLength = 512
+    @usableFromInline package static let maximumTopicLength = 512
     private static let minimumKeyPower: UInt8 = 4
 
     private struct Line {
@@ -19,7 +20,7 @@ package struct RouteIndex {
     }
 
     /// Number of lines so far, 0 before the first insertion.
-    package var lineCount: Int { lines.count }
+    @usableFromInline package var lineCount: Int { lines.count }
     private let maximumLines: Int
     private var lines: [Line] = []
     private var keys = BlockPool<UInt8>(filler: 0)
@@ -28,25 +29,29 @@ package struct RouteIndex {
     private let seed = SeededHash()
 
     /// - Parameter maximumLines: Rounded up to a power of two; at least 2.
-    package init(maximumLines: Int) {
+    @usableFromInline package init(maximumLines: Int) {
         self.maximumLines = 1 << (Int.bitWidth - (max(2, maximumLines) - 1).leadingZeroBitCount)
     }
 
-    /// The line of a topic in this generation, -1 if there is none. Some 50 instructions for a topic of 20 bytes.
-    package func line(of topic: UnsafeRawBufferPointer, generation: UInt64) -> Int {
-        guard lines.count != 0, topic.count <= Self.maximumTopicLength else { return -1 }
-        let hash = seed.hash(topic)
+    /// The line of a topic in this generation, -1 if there is none. 88 instructions for a topic of 20 bytes.
+    @usableFromInline package func line(of topic: UnsafeRawBufferPointer, generation: UInt64) -> Int {
+        let count = topic.count
+        guard let text = topic.baseAddress, lines.count != 0, count <= Self.maximumTopicLength else { return -1 }
+        let hash = seed.hash(text, count: count)
         return lines.withUnsafeBufferPointer { lines in
             let first = Int(truncatingIfNeeded: hash) & (lines.count &- 2)
-            if lines[first].hash == hash, lines[first].generation == generation, holds(lines[first], topic) { return first }
-            let second = first | 1
-            if lines[second].hash == hash, lines[second].generation == generation, holds(lines[second], topic) { return second }
-            return -1
+            let index = lines[first].hash == hash ? first : first | 1
+            guard lines[index].hash == hash, lines[index].generation == generation, Int(lines[index].length) == count else { return -1 }
+            return keys.elements.withUnsafeBytes { keys in
+                // No key without a block, no block without memory.
+                let key = keys.baseAddress.unsafelyUnwrapped + Int(lines[index].keyStart)
+                return key.holdsSameBytes(as: text, count: count) ? index : -1
+            }
         }
     }
 
     /// Gives a topic of 1 to `maximumTopicLength` bytes a line, growing if too many valid ones were overwritten.
-    package mutating func insert(_ topic: UnsafeRawBufferPointer, generation: UInt64) -> Int {
+    @usableFromInline package mutating func insert(_ topic: UnsafeRawBufferPointer, generation: UInt64) -> Int {
         if lines.isEmpty {
             lines = Array(repeating: Line(), count: min(256, maximumLines))
         } else if evictions >= lines.count, lines.count < maximumLines {

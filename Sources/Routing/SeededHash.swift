@@ -14,7 +14,12 @@ struct SeededHash: Sendable {
     }
 
     func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
-        let count = bytes.count
+        guard let start = bytes.baseAddress else { return first }
+        return hash(start, count: bytes.count)
+    }
+
+    @inline(__always)
+    func hash(_ bytes: UnsafeRawPointer, count: Int) -> UInt64 {
         var state = first
         var low: UInt64 = 0
         var high: UInt64 = 0
@@ -32,7 +37,7 @@ struct SeededHash: Sendable {
             low = bytes.halfWord(at: 0) &<< 32 | bytes.halfWord(at: middle)
             high = bytes.halfWord(at: count &- 4) &<< 32 | bytes.halfWord(at: count &- 4 &- middle)
         } else if count > 0 {
-            low = UInt64(bytes[0]) &<< 16 | UInt64(bytes[count &>> 1]) &<< 8 | UInt64(bytes[count &- 1])
+            low = UInt64(bytes.byte(at: 0)) &<< 16 | UInt64(bytes.byte(at: count &>> 1)) &<< 8 | UInt64(bytes.byte(at: count &- 1))
         }
         let product = (low ^ second).multipliedFullWidth(by: high ^ state)
         return Self.fold(product.low ^ first ^ UInt64(truncatingIfNeeded: count), product.high ^ second)

@@ -28,61 +28,82 @@ extension TopicTree {
     private func walk(_ topic: UnsafeRawBufferPointer, only: UInt32, into result: inout MatchResult) {
         result.begin(subscriberLimit: subscriberLimit)
         guard count > 0 else { return }
+        // Out of the result while the walk writes to it, so that both can be written at once.
+        var queue: [UInt32] = []
+        swap(&queue, &result.queue)
         nodes.withUnsafeBufferPointer { nodes in
-            subscribers.elements.withUnsafeBufferPointer { subscribers in
-                result.frontier.append(Self.root)
-                // [MQTT-4.7.2-1] a wildcard at the first level does not match topics that begin with $
-                var wildcardsMatch = topic.first != UInt8(ascii: "$")
-                for text in TopicLevels(topic) {
-                    let level = levels.find(text)
-                    result.nextFrontier.removeAll(keepingCapacity: true)
-                    result.visitedNodes &+= result.frontier.count
-                    for index in result.frontier.indices {
-                        let number = result.frontier[index]
-                        let node = nodes[Int(number)]
-                        if node.literalChildren != 0, level != LevelTable.none {
-                            let child = children.value(number, level)
-                            if child != PairTable.none { result.nextFrontier.append(child) }
-                        }
-                        guard wildcardsMatch else { continue }
-                        if node.plusChild != Self.none { result.nextFrontier.append(node.plusChild) }
-                        if node.hashChild != Self.none { add(node.hashChild, nodes, subscribers, only, &result) }
-                    }
-                    swap(&result.frontier, &result.nextFrontier)
-                    if result.frontier.isEmpty { return }
-                    wildcardsMatch = true
-                }
-                result.visitedNodes &+= result.frontier.count
-                for index in result.frontier.indices {
-                    let number = result.frontier[index]
-                    add(number, nodes, subscribers, only, &result)
-                    // "sport/#" also matches "sport", its parent level (section 4.7.1.2)
-                    if nodes[Int(number)].hashChild != Self.none {
-                        add(nodes[Int(number)].hashChild, nodes, subscribers, only, &result)
-                    }
-                }
-            }
+            walk(topic, nodes, &queue, only, &result)
         }
+        swap(&queue, &result.queue)
+    }
+
+    private func walk(
+        _ topic: UnsafeRawBufferPointer, _ nodes: UnsafeBufferPointer<Node>, _ queue: inout [UInt32], _ only: UInt32,
+        _ result: inout MatchResult
+    ) {
+        // The nodes of the queue from `start` to `end` match all levels read so far.
+        var start = 0
+        var end = 1
+        if queue.isEmpty { queue.append(Self.root) } else { queue[0] = Self.root }
+        // [MQTT-4.7.2-1] a wildcard at the first level does not match topics that begin with $
+        var wildcardsMatch = topic.first != UInt8(ascii: "$")
+        for text in TopicLevels(topic) {
+            let level = levels.find(text)
+            // Each node adds a literal and a + child at most.
+            let room = end &+ 2 &* (end &- start)
+            if queue.count < room { queue.append(contentsOf: repeatElement(Self.none, count: room)) }
+            let levelEnd = end
+            end = queue.withUnsafeMutableBufferPointer { queue in
+                var end = levelEnd
+                for index in start..<levelEnd {
+                    let number = queue[index]
+                    if nodes[Int(number)].literalChildren != 0, level != LevelTable.none {
+                        let child = children.value(number, level)
+                        if child != PairTable.none {
+                            queue[end] = child
+                            end &+= 1
+                        }
+                    }
+                    guard wildcardsMatch else { continue }
+                    let plusChild = nodes[Int(number)].plusChild
+                    if plusChild != Self.none {
+                        queue[end] = plusChild
+                        end &+= 1
+                    }
+                    let hashChild = nodes[Int(number)].hashChild
+                    if hashChild != Self.none { add(hashChild, nodes, only, &result) }
+                }
+                return end
+            }
+            start = levelEnd
+            if start == end { break }
+            wildcardsMatch = true
+        }
+        for index in start..<end {
+            let number = queue[index]
+            add(number, nodes, only, &result)
+            // "sport/#" also matches "sport", its parent level (section 4.7.1.2)
+            let hashChild = nodes[Int(number)].hashChild
+            if hashChild != Self.none { add(hashChild, nodes, only, &result) }
+        }
+        result.visitedNodes = end
     }
 
     /// Adds the subscribers of a node.
-    private func add(
-        _ number: UInt32, _ nodes: UnsafeBufferPointer<Node>, _ subscribers: UnsafeBufferPointer<Subscriber>, _ only: UInt32,
-        _ result: inout MatchResult
-    ) {
-        let node = nodes[Int(number)]
+    private func add(_ number: UInt32, _ nodes: UnsafeBufferPointer<Node>, _ only: UInt32, _ result: inout MatchResult) {
+        let count = Int(nodes[Int(number)].subscriberCount)
+        guard count != 0 else { return }
         if only == Self.none {
-            var index = Int(node.subscribersStart)
-            let end = index &+ Int(node.subscriberCount)
-            while index < end {
-                result.add(subscribers[index].slot, subscribers[index].options)
-                index &+= 1
+            let start = Int(nodes[Int(number)].subscribersStart)
+            subscribers.elements.withUnsafeBufferPointer { elements in
+                result.add(UnsafeBufferPointer(rebasing: elements[start..<(start &+ count)]))
             }
         } else {
             let subscription = subscriptionsOfNodes.value(number, only)
             guard subscription != PairTable.none else { return }
-            let options = options(of: subscription)
-            if !options.noLocal { result.add(only, options) }
+            let subscriber = subscribers[subscriberIndex(of: subscription)]
+            guard !subscriber.options.noLocal else { return }
+            withUnsafePointer(to: subscriber) { result.add(UnsafeBufferPointer(start: $0, count: 1)) }
         }
     }
 }

@@ -168,7 +168,7 @@ package struct TopicTree {
         return String(decoding: text.dropLast(), as: UTF8.self)
     }
 
-    private func subscriberIndex(of subscription: UInt32) -> Int {
+    func subscriberIndex(of subscription: UInt32) -> Int {
         let entry = subscriptions[Int(subscription)]
         precondition(entry.node != Self.none, "asked for a subscription that does not exist")
         return Int(nodes[Int(entry.node)].subscribersStart + entry.position)
