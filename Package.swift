@@ -49,7 +49,7 @@ let package = Package(
         library("MQTTModel", [nioCore]),
         library("MQTTWire", ["MQTTModel"]),
         // 1: logic without I/O, and I/O without logic
-        library("Routing", ["MQTTModel", deque]),
+        library("Routing", ["MQTTModel"]),
         library("PluginAPI", ["MQTTModel", logging]),
         library("MQTTSession", ["MQTTModel", "MQTTWire", deque]),
         library("Transport", [nioCore, nioPosix]),

@@ -101,7 +101,7 @@ extension BrokerLoop {
                 Admission(
                     client: accepted, assignedClientID: admission.assignedClientID,
                     keepAliveIsServerChoice: admission.keepAliveIsServerChoice, authenticationData: data),
-                on: connection, unread: nil)
+                on: connection, unread: nil as Slice<UnsafeRawBufferPointer>?)
         }
     }
 
@@ -146,7 +146,7 @@ extension BrokerLoop {
         if let maximum = transfer.connect.maximumPacketSize { connection.maxPacketBytes = Int(maximum) }
         connection.client = transfer.admission.client
         // The session may have ended on the way, and its client identifier found a new home.
-        admitted(transfer.connect, transfer.admission, on: connection, unread: nil)
+        admitted(transfer.connect, transfer.admission, on: connection, unread: nil as Slice<UnsafeRawBufferPointer>?)
     }
 
     // MARK: CONNACK

@@ -18,7 +18,7 @@ extension BrokerLoop {
 
     private func receivedAliased(_ fields: PublishFields, on connection: ConnectionHandler, session: Session) {
         let maximum = configuration.sessions.topicAliasMaximum
-        var aliases = connection.withExtras { $0.inboundAliases.take() } ?? InboundTopicAliases(maximum: maximum)
+        var aliases = connection.withExtras { $0.inboundAliases } ?? InboundTopicAliases(maximum: maximum)
         guard aliases.isLegal(fields.topicAlias) else {
             return protocolError(.topicAliasInvalid, "topic alias above the maximum", on: connection)
         }

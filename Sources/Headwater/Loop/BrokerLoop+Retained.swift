@@ -2,6 +2,7 @@ import MQTTModel
 import MQTTSession
 import MQTTWire
 import Routing
+import Synchronization
 
 /// Retained messages (MQTT 5.0 section 3.3.1.3). Each topic has one owner, the loop that its hash names; a new
 /// subscription gets them in pages, as fast as its client takes them, however many there are.

@@ -3,6 +3,7 @@ import MQTTModel
 import MQTTSession
 import MQTTWire
 import PluginAPI
+import Routing
 
 /// Sessions from birth to end, and the wills they leave (MQTT 5.0 sections 4.1 and 3.1.2.5).
 extension BrokerLoop {

@@ -40,7 +40,7 @@ extension BrokerLoop {
         } else {
             guard let isNew = insert(filter.pattern, options: options, for: session, mayAdd: !isFull) else { return .quotaExceeded }
             switch entry.retainHandling {
-            case .send: replays.append((filter, qos))
+            case .sendAtSubscribe: replays.append((filter, qos))
             case .sendIfNew: if isNew { replays.append((filter, qos)) }
             case .doNotSend: break
             }

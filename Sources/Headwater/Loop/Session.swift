@@ -67,7 +67,7 @@ final class Session {
 
 /// A will and who left it.
 struct PlannedWill {
-    let will: Will
+    let will: Connect.Will
     let client: ClientInfo
     /// Published at this time unless the session is resumed; `nil` while the connection lives.
     var dueAtMilliseconds: UInt64?

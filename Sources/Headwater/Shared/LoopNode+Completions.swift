@@ -1,5 +1,7 @@
 import MQTTModel
+import NIOCore
 import PluginAPI
+import Synchronization
 
 /// Completions come from a plugin's threads, many at a time: they gather, and the loop is woken once.
 extension LoopNode: PublishCompletionSink {
