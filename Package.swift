@@ -74,5 +74,6 @@ let package = Package(
             ],
             path: "Sources/headwater",
             swiftSettings: settings),
+        tests("MQTTWireTests", ["MQTTWire", "MQTTModel"]),
     ]
 )
