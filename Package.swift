@@ -74,5 +74,6 @@ let package = Package(
             swiftSettings: settings),
         // tests
         tests("RoutingTests", ["Routing", "MQTTModel"]),
+        tests("MQTTWireTests", ["MQTTWire", "MQTTModel"]),
     ]
 )

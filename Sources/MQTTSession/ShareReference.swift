@@ -1,14 +1,16 @@
+import MQTTModel
+
 /// Names one shared subscription group (`$share/NAME/FILTER`) and the event loop that owns it.
 package final class ShareReference: Sendable {
     package struct Key: Hashable, Sendable {
-        package let tenant: String
-        package let name: String
-        package let pattern: String
+        package let tenant: ExactText
+        package let name: ExactText
+        package let pattern: ExactText
 
         package init(tenant: String, name: String, pattern: String) {
-            self.tenant = tenant
-            self.name = name
-            self.pattern = pattern
+            self.tenant = ExactText(tenant)
+            self.name = ExactText(name)
+            self.pattern = ExactText(pattern)
         }
     }
 

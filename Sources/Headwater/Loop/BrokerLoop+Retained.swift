@@ -106,7 +106,7 @@ extension BrokerLoop {
         }
         session.withExtras { extras in
             // The same filter again begins the replay anew [MQTT-3.3.1-9].
-            extras.replays.removeAll { $0.pattern == pattern }
+            extras.replays.removeAll { ExactText($0.pattern) == ExactText(pattern) }
             extras.replays.append(RetainedReplay(
                 number: extras.nextReplay, pattern: pattern, qos: qos, subscriptionID: identifier, shards: shards))
             extras.nextReplay &+= 1

@@ -17,7 +17,7 @@ extension BrokerLoop {
 
     /// - Returns: `false` if it would be one subscription too many.
     func enter(_ session: Session, into filter: TopicFilter, options: SubscriptionOptions, mayAdd: Bool) -> Bool {
-        let known = session.extras?.shares.firstIndex { $0.filter.string == filter.string }
+        let known = session.extras?.shares.firstIndex { $0.filter == filter }
         guard known != nil || mayAdd else { return false }
         let reference = known.flatMap { session.extras?.shares[$0].reference } ?? shareReference(filter, of: session)
         let membership = ShareMembership(reference: reference, filter: filter, qos: options.qos)
@@ -39,7 +39,7 @@ extension BrokerLoop {
     }
 
     func exit(_ session: Session, from filter: TopicFilter) -> Bool {
-        guard let extras = session.extras, let index = extras.shares.firstIndex(where: { $0.filter.string == filter.string }) else {
+        guard let extras = session.extras, let index = extras.shares.firstIndex(where: { $0.filter == filter }) else {
             return false
         }
         let share = extras.shares.remove(at: index)
@@ -59,9 +59,9 @@ extension BrokerLoop {
     }
 
     private func tellInterest(in reference: ShareReference, delta: Int) {
-        changeInterest(reference.key.pattern, of: reference.ownerLoop, by: delta)
+        changeInterest(reference.key.pattern.string, of: reference.ownerLoop, by: delta)
         for loop in nodes.indices where loop != index && loop != reference.ownerLoop {
-            write(.interest(pattern: reference.key.pattern, loop: reference.ownerLoop, delta: delta), to: loop)
+            write(.interest(pattern: reference.key.pattern.string, loop: reference.ownerLoop, delta: delta), to: loop)
         }
     }
 
@@ -151,7 +151,7 @@ extension BrokerLoop {
         let state = ShareState(reference: reference, slot: takeSlot())
         subscribers[Int(state.slot)] = .share(state)
         shares[reference.key] = state
-        var pattern = reference.key.pattern
+        var pattern = reference.key.pattern.string
         pattern.withUTF8 {
             _ = tree.insert(UnsafeRawBufferPointer($0), subscriber: state.slot, options: SubscriptionOptions(qos: .exactlyOnce))
         }
@@ -163,7 +163,7 @@ extension BrokerLoop {
         state.members[member.serial] = nil
         state.group.leave(member.serial)
         guard state.group.isEmpty else { return }
-        var pattern = reference.key.pattern
+        var pattern = reference.key.pattern.string
         pattern.withUTF8 { _ = tree.remove(UnsafeRawBufferPointer($0), subscriber: state.slot) }
         shares[reference.key] = nil
         freeSlot(state.slot)

@@ -98,20 +98,21 @@ extension BrokerLoop {
 
     /// A subscription here: the first one with this pattern is told to the other loops. The letters leave before SUBACK.
     private func announce(_ pattern: String) {
-        announced[pattern, default: 0] += 1
-        if announced[pattern] == 1 { writeToAll(.interest(pattern: pattern, loop: index, delta: 1)) }
+        let count = announced[ExactText(pattern), default: 0] + 1
+        announced[ExactText(pattern)] = count
+        if count == 1 { writeToAll(.interest(pattern: pattern, loop: index, delta: 1)) }
     }
 
     func retract(_ pattern: String) {
-        guard let count = announced[pattern] else { return }
-        announced[pattern] = count > 1 ? count - 1 : nil
+        guard let count = announced[ExactText(pattern)] else { return }
+        announced[ExactText(pattern)] = count > 1 ? count - 1 : nil
         if count == 1 { writeToAll(.interest(pattern: pattern, loop: index, delta: -1)) }
     }
 
     /// A loop's interest is a subscriber of the tree like any other, in the slot that has the loop's number.
     func changeInterest(_ pattern: String, of loop: Int, by delta: Int) {
         guard loop != index else { return }
-        let interest = Interest(pattern: pattern, loop: loop)
+        let interest = Interest(pattern: ExactText(pattern), loop: loop)
         let before = interests[interest] ?? 0
         let after = before + delta
         interests[interest] = after == 0 ? nil : after

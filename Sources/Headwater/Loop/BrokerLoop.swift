@@ -49,7 +49,7 @@ final class BrokerLoop {
     @exclusivity(unchecked) var retained = RetainedTree<Message>()
     @exclusivity(unchecked) var shares: [ShareReference.Key: ShareState] = [:]
     /// Subscriptions of this loop's sessions by pattern, to tell the other loops of the first and the last.
-    @exclusivity(unchecked) var announced: [String: Int] = [:]
+    @exclusivity(unchecked) var announced: [ExactText: Int] = [:]
     /// What other loops announced, counted.
     @exclusivity(unchecked) var interests: [Interest: Int] = [:]
 
@@ -75,7 +75,7 @@ final class BrokerLoop {
     @exclusivity(unchecked) var isStopping = false
 
     struct Interest: Hashable {
-        let pattern: String
+        let pattern: ExactText
         let loop: Int
     }
 
