@@ -41,7 +41,8 @@ final class ConnectionHandler: ChannelInboundHandler {
         @exclusivity(unchecked) var transfer: ConnectionTransfer?
     }
 
-    unowned let loop: BrokerLoop
+    /// Outlives its connections: the service lets it go only after its event loop has ended.
+    unowned(unsafe) let loop: BrokerLoop
     let listener: ListenerProfile
     let peerAddress: String
 
