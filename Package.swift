@@ -17,7 +17,6 @@ let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
-let atomics: Target.Dependency = .product(name: "Atomics", package: "swift-atomics")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -41,7 +40,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-atomics", from: "1.3.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -52,14 +50,14 @@ let package = Package(
         library("MQTTModel", [nioCore]),
         library("MQTTWire", ["MQTTModel"]),
         // 1: logic without I/O, and I/O without logic
-        library("Routing", ["MQTTModel", deque]),
+        library("Routing", ["MQTTModel"]),
         library("PluginAPI", ["MQTTModel", logging]),
         library("MQTTSession", ["MQTTModel", "MQTTWire", deque]),
         library("Transport", [nioCore, nioPosix]),
         // 2: the broker
         library("Headwater", [
             "Transport", "MQTTSession", "MQTTWire", "Routing", "PluginAPI", "MQTTModel",
-            nioCore, nioPosix, logging, lifecycle, atomics, deque, heap,
+            nioCore, nioPosix, logging, lifecycle, deque, heap,
         ]),
         // 3: what stands on the broker, or on its plugin API alone
         library("KafkaBridge", ["PluginAPI", "MQTTModel", "CRdKafka", logging]),
@@ -75,7 +73,11 @@ let package = Package(
             ],
             path: "Sources/headwater",
             swiftSettings: settings),
+        // tests
+        tests("RoutingTests", ["Routing", "MQTTModel"]),
+        tests("MQTTWireTests", ["MQTTWire", "MQTTModel"]),
         tests("KafkaBridgeTests", ["KafkaBridge", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
+        tests("CommandTests", ["headwater-cli", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
         tests("ConfigFileTests", ["ConfigFile", "Headwater", "KafkaBridge", "Admin", "MQTTModel"]),
         tests("AdminTests", ["Admin", "Headwater", "PluginAPI", "MQTTModel", nioCore, nioPosix, logging]),
     ]

@@ -10,7 +10,7 @@ enum BrokerOptions {
 
     static let table: [Option] = [
         Option(
-            "event_loops", .integer(1...1_024, word: "auto"), \.broker.eventLoops,
+            "event_loops", .integer(1...64, word: "auto"), \.broker.eventLoops,
             "Threads that serve connections. auto: one less than the processors, at least one."),
     ] + limits + sessions + rest
 
@@ -71,6 +71,9 @@ enum BrokerOptions {
         Option(
             "sessions.max_queued_bytes", .bytes(0...1 << 40), \.broker.sessions.maxQueuedBytes,
             "Bytes waiting for one client."),
+        Option(
+            "sessions.max_total_queued_bytes", .bytes(0...1 << 44), \.broker.sessions.maxTotalQueuedBytes,
+            "Bytes waiting for all clients together."),
         Option(
             "sessions.overflow", \.broker.sessions.overflow,
             "What happens to a message for a full queue, or to its owner."),

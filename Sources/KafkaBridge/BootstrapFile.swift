@@ -11,20 +11,16 @@ struct BootstrapFile {
     /// - Throws: `BootstrapFileError` with the system's reason.
     func write(_ bootstrapServers: String) throws(BootstrapFileError) {
         let unfinished = path + ".new"
-        let descriptor = open(unfinished, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        let descriptor = open(unfinished, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o644)
         guard descriptor >= 0 else { throw failure() }
         let bytes = Array((bootstrapServers + "\n").utf8)
-        let written = Self.put(bytes, into: descriptor)
+        let written = bytes.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
         let closed = close(descriptor)
         guard written == bytes.count, closed == 0, rename(unfinished, path) == 0 else {
             let failure = failure()
             unlink(unfinished)
             throw failure
         }
-    }
-
-    private static func put(_ bytes: [UInt8], into descriptor: Int32) -> Int {
-        bytes.withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
     }
 
     func remove() { unlink(path) }

@@ -65,7 +65,13 @@ final class ReportLoop {
         case RD_KAFKA_EVENT_DR:
             takeReports(event)
         case RD_KAFKA_EVENT_ERROR:
-            received(error: rd_kafka_event_error(event), text: String(cString: rd_kafka_event_error_string(event)), of: client)
+            let text = String(cString: rd_kafka_event_error_string(event))
+            if rd_kafka_event_error_is_fatal(event) != 0 {
+                isFatal = true
+                logger.error("Kafka producer has a fatal error and is replaced: \(text)", metadata: metadata)
+            } else {
+                received(error: rd_kafka_event_error(event), text: text)
+            }
         case RD_KAFKA_EVENT_LOG:
             takeLogLine(event)
         case RD_KAFKA_EVENT_STATS:
@@ -117,20 +123,13 @@ final class ReportLoop {
         log(transition)
     }
 
-    private func received(error: rd_kafka_resp_err_t, text: String, of client: KafkaClient) {
+    private func received(error: rd_kafka_resp_err_t, text: String) {
         switch error {
-        case RD_KAFKA_RESP_ERR__FATAL:
-            isFatal = true
-            var reason = ""
-            if let text = KafkaClientError.text({ rd_kafka_fatal_error(client.client, $0, $1) == RD_KAFKA_RESP_ERR_NO_ERROR }) {
-                reason = text
-            }
-            logger.error("Kafka producer has a fatal error and is replaced: \(reason)", metadata: metadata)
         case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
             let now = MessageClock.now.monotonicMilliseconds
             log(producer.withState { $0.health.allBrokersDown(now: now) })
         default:
-            logLimited(.warning, text)
+            logLimited(.debug, text)  // librdkafka's log line tells the same
         }
     }
 
@@ -297,7 +296,7 @@ final class ReportLoop {
     }
 
     private func logLimited(_ level: Logger.Level, _ text: String) {
-        guard let left = logLimit.admit() else { return }
+        guard logger.logLevel <= level, let left = logLimit.admit() else { return }
         logger.log(
             level: level, "librdkafka: \(text)\(left > 0 ? " (\(left) lines were left out)" : "")", metadata: metadata)
     }

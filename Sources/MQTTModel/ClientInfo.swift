@@ -27,13 +27,16 @@ public final class ClientInfo: Sendable {
     }
 }
 
-/// Identity of a session: two tenants may use the same client identifier and never meet.
+/// Identity of a session: two tenants may use the same client identifier and never meet. Compared byte by byte.
 public struct SessionKey: Hashable, Sendable {
-    public let tenant: String
-    public let clientID: String
+    private let tenantText: ExactText
+    private let clientText: ExactText
+
+    public var tenant: String { tenantText.string }
+    public var clientID: String { clientText.string }
 
     public init(tenant: String, clientID: String) {
-        self.tenant = tenant
-        self.clientID = clientID
+        tenantText = ExactText(tenant)
+        clientText = ExactText(clientID)
     }
 }

@@ -24,6 +24,9 @@ public struct TopicFilter: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    public static func == (left: TopicFilter, right: TopicFilter) -> Bool { ExactText(left.string) == ExactText(right.string) }
+    public func hash(into hasher: inout Hasher) { hasher.combine(ExactText(string)) }
+
     public var description: String { string }
     public var isShared: Bool { shareName != nil }
     public var hasWildcard: Bool { pattern.utf8.contains { $0 == UInt8(ascii: "#") || $0 == UInt8(ascii: "+") } }

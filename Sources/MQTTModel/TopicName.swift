@@ -1,14 +1,15 @@
 /// A topic name that has been checked (MQTT 5.0 section 4.7): not empty, valid UTF-8, no wildcard, at most
 /// 65,535 bytes.
 public struct TopicName: Hashable, Sendable, CustomStringConvertible {
-    public let string: String
+    public var string: String { text.string }
+    private let text: ExactText
 
     /// - Throws: `TopicError` when the text is no topic name.
     public init(_ string: String) throws(TopicError) {
         var string = string
         let error = string.withUTF8 { Self.check(UnsafeRawBufferPointer($0)) }
         if let error { throw error }
-        self.string = string
+        text = ExactText(string)
     }
 
     public var description: String { string }

@@ -132,8 +132,13 @@ package struct PublishFields {
     /// A server may check (MQTT 5.0 section 3.3.2.3.2), and answers 0x99 then. Reads the whole payload.
     package func payloadMatchesFormat() -> Bool {
         guard payloadFormatIsUTF8 else { return true }
-        // Of a payload well-formed UTF-8 is asked, which U+0000 is; MQTTString wants it between the zeros, then.
-        return payload.split(separator: 0).allSatisfy { MQTTString.isValid(UnsafeRawBufferPointer(rebasing: $0)) }
+        // Of a payload well-formed UTF-8 is asked, which U+0000 is. MQTTString refuses that, so it sees what lies between.
+        var rest = payload[...]
+        while let zero = rest.firstIndex(of: 0) {
+            guard MQTTString.isValid(UnsafeRawBufferPointer(rebasing: rest[..<zero])) else { return false }
+            rest = rest[(zero + 1)...]
+        }
+        return MQTTString.isValid(UnsafeRawBufferPointer(rebasing: rest))
     }
 }
 

@@ -53,7 +53,7 @@ struct RunCommand: AsyncParsableCommand {
 
     func validate() throws {
         if let port, !(0...65_535).contains(port) { throw ValidationError("--port is a number from 0 to 65535") }
-        if let loops, !(1...1_024).contains(loops) { throw ValidationError("--loops is a number from 1 to 1024") }
+        if let loops, !(1...64).contains(loops) { throw ValidationError("--loops is a number from 1 to 64") }
         if let store, store.isEmpty { throw ValidationError("--store needs a directory") }
         if let http, http != "off", let fault = ListenerAddress.fault(in: http) { throw ValidationError("--http \(fault)") }
     }
@@ -89,7 +89,6 @@ struct RunCommand: AsyncParsableCommand {
     private func serve(_ configuration: HeadwaterConfiguration, _ logger: Logger) async throws {
         logger.info("headwater \(Version.current) starts", metadata: ["pid": "\(getpid())", "config": "\(config ?? "none")"])
         for note in configuration.notes { logger.warning("\(note)") }
-        raiseDescriptorLimit(logger)
         let store = try configuration.broker.storeDirectory.map { path throws(StoreDirectory.Fault) in HeldStore(try StoreDirectory(path: path)) }
         let bridge = try configuration.kafka.map {
             try KafkaBridge(configuration: $0, flushSeconds: configuration.broker.shutdown.flushSeconds, logger: Logger(label: "headwater.kafka"))
@@ -116,15 +115,6 @@ struct RunCommand: AsyncParsableCommand {
                 logger: Logger(label: "headwater.lifecycle", factory: { _ in SwiftLogNoOpLogHandler() })))
         try await group.run()
         logger.info("headwater has ended")
-    }
-
-    /// A broker needs a descriptor for each client; systems start programs with few and allow many.
-    private func raiseDescriptorLimit(_ logger: Logger) {
-        var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
-        limit.rlim_cur = limit.rlim_max
-        guard setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-        logger.debug("descriptor limit raised", metadata: ["descriptors": "\(limit.rlim_max)"])
     }
 }
 

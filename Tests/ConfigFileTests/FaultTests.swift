@@ -39,10 +39,10 @@ import Testing
 
     static let wrongValues: [Case] = [
         Case("event_loops: many\n", "h.yaml:1:14: event_loops: \"many\" is not a whole number or \"auto\""),
-        Case("event_loops: 0\n", "h.yaml:1:14: event_loops: \"0\" is out of range; allowed is 1…1024 or \"auto\""),
+        Case("event_loops: 0\n", "h.yaml:1:14: event_loops: \"0\" is out of range; allowed is 1…64 or \"auto\""),
         Case("event_loops: \"4\"\n", "h.yaml:1:14: event_loops: \"4\" is not a whole number or \"auto\""),
         Case("event_loops: 99999999999999999999\n", "h.yaml:1:14: event_loops: \"99999999999999999999\" is not a whole number or \"auto\""),
-        Case("event_loops: [1]\n", "h.yaml:1:14: event_loops takes one value: 1…1024; auto"),
+        Case("event_loops: [1]\n", "h.yaml:1:14: event_loops takes one value: 1…64; auto"),
         Case("limits:\n  max_packet_size: 12\n", "h.yaml:2:20: limits.max_packet_size: \"12\" is out of range; allowed is 20…268435460"),
         Case("limits:\n  max_packet_size: 64K\n", "h.yaml:2:20: limits.max_packet_size: unknown unit \"K\"; units are B, kB, KiB, MB, MiB, GB, GiB, TB, TiB"),
         Case("limits:\n  max_packet_size: big\n", "h.yaml:2:20: limits.max_packet_size: \"big\" is not a size such as 65536, 64KiB or 1MB"),

@@ -1,28 +1,199 @@
 import Logging
 import MQTTModel
+import NIOCore
+import NIOPosix
 import PluginAPI
 import ServiceLifecycle
+import Synchronization
+import Transport
 
 /// An MQTT broker in this process.
+///
+/// ```swift
+/// let broker = Broker(configuration: BrokerConfiguration(listeners: [.loopback(port: 1883)]))
+/// try await broker.start()
+/// for await message in try await broker.subscribe(TopicFilter("plant/#")) { print(message.topic) }
+/// ```
+///
+/// It is a `Service`: a `ServiceGroup` runs it beside others and shuts it down gracefully.
 public final class Broker: Service, Sendable {
     public let configuration: BrokerConfiguration
     private let logger: Logger
+    private let plugins: [any BrokerPlugin]
+    private let state = Mutex(State())
 
-    /// - Parameter plugins: In the order in which their hooks are called.
-    public init(configuration: BrokerConfiguration = BrokerConfiguration(), plugins: [any BrokerPlugin] = [], logger: Logger = Logger(label: "headwater")) {
-        self.configuration = configuration
-        self.logger = logger
+    private struct State {
+        var phase = Phase.new
+        var group: MultiThreadedEventLoopGroup?
+        var nodes: [LoopNode] = []
+        var listeners: [Listener] = []
+        var bound: [BoundListener] = []
+        var startedUnixMilliseconds: Int64 = 0
+        var totals: BrokerTotals?
     }
 
+    private enum Phase { case new, starting, running, stopping, stopped }
+
+    /// - Parameter plugins: In the order in which their hooks are called.
+    public init(
+        configuration: BrokerConfiguration = BrokerConfiguration(), plugins: [any BrokerPlugin] = [],
+        logger: Logger = Logger(label: "headwater")
+    ) {
+        self.configuration = configuration
+        self.logger = logger
+        self.plugins = plugins
+    }
+
+    // MARK: Start and stop
+
     /// Starts the plugins and opens the listeners.
-    /// - Throws: `BrokerError` when a listener can't be opened or a plugin fails to start; nothing stays open then.
-    public func start() async throws {}
+    ///
+    /// - Throws: `BrokerError` when a listener can't be opened, and whatever a plugin throws at its start; nothing stays
+    ///   open then. A broker starts once.
+    public func start() async throws {
+        try state.withLock { state in
+            guard state.phase == .new else { throw BrokerError("the broker was started before: make a new one") }
+            state.phase = .starting
+        }
+        let descriptors = DirectSocket.raiseDescriptorLimit()
+        let loopCount = max(1, min(64, configuration.eventLoops ?? System.coreCount - 1))
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: loopCount)
+        var loops: [any EventLoop] = []
+        for loop in group.makeIterator() { loops.append(loop) }
+        let nodes = loops.enumerated().map { LoopNode(index: $0.offset, eventLoop: $0.element) }
+        let totals = BrokerTotals(
+            maxConnections: configuration.limits.maxConnections ?? max(16, descriptors - 64))
+        let shared = BrokerShared(
+            configuration: configuration, nodes: nodes, directory: SessionDirectory(), totals: totals, plugins: plugins,
+            authenticator: plugins.lazy.compactMap(\.authenticator).first, logger: logger)
+        state.withLock { state in
+            state.group = group
+            state.nodes = nodes
+            state.totals = totals
+            state.startedUnixMilliseconds = MessageClock.now.unixMilliseconds
+        }
+        do {
+            for plugin in plugins {
+                let context = PluginContext(logger: logger, loopCount: loopCount) { message in Self.route(message, on: nodes[0]) }
+                try await plugin.start(context)
+            }
+            for node in nodes {
+                try await node.eventLoop.submit { node.bound.value = BrokerLoop(node: node, shared: shared) }.get()
+            }
+            for listener in configuration.listeners { try await open(listener, group: group, nodes: nodes, totals: totals) }
+        } catch {
+            await stop()
+            throw error
+        }
+        state.withLock { $0.phase = .running }
+        logger.info("broker started", metadata: [
+            "loops": "\(loopCount)", "listeners": "\(boundListeners.map { "\($0.name)=\($0.address)" }.joined(separator: " "))",
+            "connections_max": "\(totals.maxConnections)",
+        ])
+    }
+
+    private func open(
+        _ configuration: ListenerConfiguration, group: MultiThreadedEventLoopGroup, nodes: [LoopNode], totals: BrokerTotals
+    ) async throws {
+        let address: ListenAddress =
+            switch configuration.address {
+            case .tcp(let host, let port): .tcp(host: host, port: port)
+            case .unix(let path): .unix(path: path)
+            }
+        let profile = ListenerProfile(configuration: configuration)
+        let nodesByLoop = Dictionary(uniqueKeysWithValues: nodes.map { (ObjectIdentifier($0.eventLoop), $0) })
+        let listener: Listener
+        do {
+            listener = try await Listener.open(name: configuration.name, address: address, group: group) { channel in
+                guard let loop = nodesByLoop[ObjectIdentifier(channel.eventLoop)]?.bound.value else { throw ChannelError.ioOnClosedChannel }
+                guard totals.admitConnection(to: profile) else { throw ConnectionLimitReached() }
+                channel.closeFuture.whenComplete { _ in totals.releaseConnection(of: profile) }
+                let handler = ConnectionHandler(
+                    loop: loop, listener: profile, peerAddress: Self.describe(channel.remoteAddress))
+                try channel.pipeline.syncOperations.addHandler(handler)
+            }
+        } catch {
+            throw BrokerError(
+                "listener \(configuration.name) can't listen on \(configuration.address): \(error). Is another broker running there, "
+                    + "or does the address need privileges?")
+        }
+        var bound = configuration.address
+        if case .tcp(let host, _) = bound, let port = listener.port { bound = .tcp(host: host, port: port) }
+        state.withLock { state in
+            state.listeners.append(listener)
+            state.bound.append(BoundListener(name: configuration.name, address: bound))
+        }
+    }
+
+    private struct ConnectionLimitReached: Error {}
+
+    private static func describe(_ address: SocketAddress?) -> String {
+        guard let address else { return "unix" }
+        switch address {
+        case .v4: return "\(address.ipAddress ?? "?"):\(address.port ?? 0)"
+        case .v6: return "[\(address.ipAddress ?? "?")]:\(address.port ?? 0)"
+        case .unixDomainSocket: return "unix"
+        }
+    }
 
     /// Listeners with the addresses they are bound to (port 0 resolved). Empty before `start`.
-    public var boundListeners: [BoundListener] { [] }
+    public var boundListeners: [BoundListener] { state.withLock { $0.bound } }
 
-    /// Stops cleanly: listeners close, v5 clients get DISCONNECT 0x8B, plugins flush within their time. Idempotent.
-    public func stop() async {}
+    /// Stops cleanly: listeners close, v5 clients get DISCONNECT 0x8B, wills are published as the specification has it,
+    /// plugins flush within `Shutdown.flushSeconds`. Idempotent.
+    public func stop() async {
+        let (listeners, nodes, group): ([Listener], [LoopNode], MultiThreadedEventLoopGroup?) = state.withLock { state in
+            guard state.phase == .starting || state.phase == .running else { return ([], [], nil) }
+            state.phase = .stopping
+            return (state.listeners, state.nodes, state.group)
+        }
+        guard let group else { return }
+        for listener in listeners { await listener.close() }
+        for node in nodes {
+            try? await node.eventLoop.submit { node.bound.value?.disconnectAll() }.get()
+        }
+        // What the clients were told last is written, and they have a moment to hang up first.
+        for _ in 0..<40 {
+            var open = 0
+            for node in nodes { open += (try? await node.eventLoop.submit { node.bound.value?.connections.count ?? 0 }.get()) ?? 0 }
+            if open == 0 { break }
+            try? await Task.sleep(for: .milliseconds(25))
+        }
+        await stopPlugins()
+        for node in nodes {
+            try? await node.eventLoop.submit {
+                node.bound.value?.shutDown()
+                node.bound.value = nil
+            }.get()
+        }
+        try? await group.shutdownGracefully()
+        state.withLock { $0.phase = .stopped }
+        logger.info("broker stopped")
+    }
+
+    private func stopPlugins() async {
+        let seconds = configuration.shutdown.flushSeconds
+        await withTaskGroup(of: Void.self) { tasks in
+            for plugin in plugins {
+                tasks.addTask { [logger] in
+                    await withTaskGroup(of: Bool.self) { race in
+                        race.addTask {
+                            await plugin.stop()
+                            return true
+                        }
+                        race.addTask {
+                            try? await Task.sleep(for: .seconds(seconds))
+                            return false
+                        }
+                        if await race.next() == false {
+                            logger.warning("plugin did not stop in time", metadata: ["plugin": "\(plugin.name)", "seconds": "\(seconds)"])
+                        }
+                        race.cancelAll()
+                    }
+                }
+            }
+        }
+    }
 
     /// `start`, then serve until the task is cancelled or graceful shutdown begins, then `stop`.
     public func run() async throws {
@@ -31,26 +202,88 @@ public final class Broker: Service, Sendable {
         await stop()
     }
 
-    /// Routes a message to all subscribers, as if a client of the broker's own had published it.
-    public func publish(_ message: Message) async {}
+    // MARK: Messages of an embedding program
 
-    public func statistics() async -> BrokerStatistics { BrokerStatistics() }
+    /// Routes a message to all subscribers, as if a client of the broker's own had published it. Returns when it has
+    /// been routed on one event loop; a broker that is not running drops it.
+    public func publish(_ message: Message) async {
+        guard let node = state.withLock({ $0.nodes.first }) else { return }
+        await withCheckedContinuation { continuation in
+            node.eventLoop.execute {
+                node.bound.value?.route(message)
+                continuation.resume()
+            }
+        }
+    }
 
-    /// Whether the listeners are open and every plugin is ready; otherwise what is missing.
-    public func readiness() -> [String] { [] }
+    private static func route(_ message: Message, on node: LoopNode) {
+        node.eventLoop.execute { node.bound.value?.route(message) }
+    }
+
+    /// Messages that match `filter` from now on, retained ones first. The subscription ends with the sequence's last
+    /// iterator.
+    ///
+    /// - Parameter bufferedMessages: How many may wait for the program; when more come, the newest are dropped.
+    /// - Throws: `BrokerError` when the broker is not running.
+    public func subscribe(_ filter: TopicFilter, bufferedMessages: Int = 10_000) async throws -> MessageSequence {
+        guard let node = state.withLock({ $0.phase == .running ? $0.nodes.first : nil }) else {
+            throw BrokerError("the broker is not running: call start() first")
+        }
+        let (stream, continuation) = AsyncStream.makeStream(of: Message.self, bufferingPolicy: .bufferingOldest(bufferedMessages))
+        let sink = MessageSink { continuation.yield($0) }
+        let reference = try await node.eventLoop.submit { () -> SessionReference? in
+            node.bound.value?.subscribe(sink, to: filter)
+        }.get()
+        guard let reference else { throw BrokerError("the broker is stopping") }
+        continuation.onTermination = { _ in
+            node.eventLoop.execute { node.bound.value?.unsubscribe(reference) }
+        }
+        return MessageSequence(stream: stream)
+    }
+
+    // MARK: Observation
+
+    /// The sum of all loops' figures. Takes a turn of each event loop.
+    public func statistics() async -> BrokerStatistics {
+        let (nodes, started) = state.withLock { ($0.nodes, $0.startedUnixMilliseconds) }
+        var sum = BrokerStatistics()
+        for node in nodes {
+            if let part = try? await node.eventLoop.submit({ node.bound.value?.report() }).get() { sum.add(part) }
+        }
+        sum.startedUnixMilliseconds = started
+        return sum
+    }
+
+    /// Empty when the listeners are open and every plugin is ready; otherwise what is missing, in words.
+    public func readiness() -> [String] {
+        var missing: [String] = []
+        if state.withLock({ $0.phase != .running }) { missing.append("the broker is not running") }
+        for plugin in plugins {
+            if case .notReady(let why) = plugin.readiness { missing.append("plugin \(plugin.name): \(why)") }
+        }
+        return missing
+    }
 
     /// Current figures of the plugins.
-    public func pluginMetrics() -> [PluginMetric] { [] }
+    public func pluginMetrics() -> [PluginMetric] { plugins.flatMap { $0.metrics() } }
 }
 
+/// A listener and the address that it is bound to, with the port that the system chose where 0 was asked for.
 public struct BoundListener: Sendable, Equatable {
     public let name: String
-    /// With the port that the system chose, where 0 was asked for.
     public let address: ListenerConfiguration.Address
 }
 
-/// Why a broker could not start. The text says what to do.
+/// Why a broker could not start or answer. The text says what to do.
 public struct BrokerError: Error, Sendable, CustomStringConvertible {
     public let description: String
     public init(_ description: String) { self.description = description }
+}
+
+/// The messages of one subscription in this process.
+public struct MessageSequence: AsyncSequence, Sendable {
+    public typealias Element = Message
+    fileprivate let stream: AsyncStream<Message>
+
+    public func makeAsyncIterator() -> AsyncStream<Message>.Iterator { stream.makeAsyncIterator() }
 }

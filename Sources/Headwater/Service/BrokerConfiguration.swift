@@ -50,6 +50,8 @@ public struct BrokerConfiguration: Sendable, Equatable {
         public var maxQueuedMessages = 100_000
         /// Bytes waiting for one client.
         public var maxQueuedBytes = 64 * 1024 * 1024
+        /// Bytes waiting for all clients together.
+        public var maxTotalQueuedBytes = 1_073_741_824
         public var overflow = OverflowPolicy.dropNewest
         /// A publisher waits at most this long, in milliseconds, for a connected receiver that has stopped reading.
         /// After it the overflow policy applies, and that receiver slows nobody until it reads again.

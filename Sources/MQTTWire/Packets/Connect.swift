@@ -68,6 +68,7 @@ extension Connect {
         isBridge = level.isBridge
         let flags = try reader.byte()
         try readFlags(flags)
+        cleanStart = flags & Flag.cleanStart != 0
         keepAliveSeconds = try reader.uint16()
         if protocolVersion == .v5 { try takeProperties(reader.properties(.connect, limits: limits)) }
 

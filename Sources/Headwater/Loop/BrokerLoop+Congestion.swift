@@ -1,0 +1,101 @@
+import MQTTModel
+import MQTTSession
+import PluginAPI
+
+/// Bounded queues: what is dropped when they are full, and who is slowed before they are.
+///
+/// A connected receiver that falls behind slows its publishers by leaving their sockets unread, for as long as it makes
+/// progress. One that has stopped slows them once, for a bounded time, and then loses messages by the policy: a dead
+/// subscriber must not stop a plant.
+extension BrokerLoop {
+    /// - Returns: `false` if the message was dropped.
+    func enqueue(_ delivery: Delivery, for session: Session, source: ConnectionReference?) -> Bool {
+        let limits = configuration.sessions
+        let bytes = delivery.queuedBytes
+        func hasRoom() -> Bool {
+            session.pending.hasRoom(for: bytes, maxCount: limits.maxQueuedMessages, maxBytes: limits.maxQueuedBytes)
+                && counters.statistics.queuedBytes + bytes <= maxQueuedBytes
+        }
+        if !hasRoom() {
+            switch limits.overflow {
+            case .dropNewest: break
+            case .dropOldest:
+                while !hasRoom(), let oldest = session.pending.popFirst() {
+                    dequeued(oldest)
+                    counters.dropped(.queueFull)
+                }
+            case .disconnect:
+                if let connection = session.connection {
+                    counters.dropped(.slowConsumer)
+                    doom(connection, DisconnectReason(cause: .slowConsumer, code: .quotaExceeded))
+                    return false
+                }
+            }
+            guard hasRoom() else {
+                counters.dropped(.queueFull)
+                return false
+            }
+        }
+        session.pending.append(delivery)
+        counters.statistics.queuedMessages += 1
+        counters.statistics.queuedBytes += bytes
+        if session.connection != nil, !session.isStalled, session.pending.count > slowCount || session.pending.bytes > slowBytes {
+            congested(session, source: source)
+        }
+        return true
+    }
+
+    /// Bookkeeping for a message that leaves a queue.
+    func dequeued(_ delivery: Delivery?) {
+        guard let delivery else { return }
+        counters.statistics.queuedMessages -= 1
+        counters.statistics.queuedBytes -= delivery.queuedBytes
+    }
+
+    private func congested(_ session: Session, source: ConnectionReference?) {
+        session.withExtras { extras in
+            if !extras.isCongestionKnownToShares, !extras.shares.isEmpty {
+                extras.isCongestionKnownToShares = true
+                for share in extras.shares { tell(share.reference, of: session, isCongested: true) }
+            }
+            guard let source, !extras.waitingPublishers.contains(source) else { return }
+            if extras.waitingPublishers.isEmpty {
+                extras.progressAtCongestion = session.connection?.progress ?? 0
+                addTimer(
+                    .stalledReceiver, slot: session.slot, serial: session.serial,
+                    afterMilliseconds: UInt64(configuration.sessions.stalledReceiverMilliseconds))
+            }
+            extras.waitingPublishers.insert(source)
+            if Int(source.loop) == index { connections[source]?.pause() } else { write(.slow(source), to: Int(source.loop)) }
+        }
+    }
+
+    /// The queue has drained far enough, or the receiver is gone: its publishers go on.
+    func relieve(_ session: Session) {
+        guard let extras = session.extras else { return }
+        if extras.isCongestionKnownToShares {
+            extras.isCongestionKnownToShares = false
+            for share in extras.shares { tell(share.reference, of: session, isCongested: false) }
+        }
+        guard !extras.waitingPublishers.isEmpty else { return }
+        for source in extras.waitingPublishers {
+            if Int(source.loop) == index { connections[source]?.unpause() } else { write(.resume(source), to: Int(source.loop)) }
+        }
+        extras.waitingPublishers = []
+    }
+
+    /// A receiver whose publishers wait: does it still read?
+    func checkProgress(_ session: Session) {
+        guard let extras = session.extras, !extras.waitingPublishers.isEmpty else { return }
+        let progress = session.connection?.progress ?? 0
+        if session.connection != nil, progress != extras.progressAtCongestion {
+            extras.progressAtCongestion = progress
+            addTimer(
+                .stalledReceiver, slot: session.slot, serial: session.serial,
+                afterMilliseconds: UInt64(configuration.sessions.stalledReceiverMilliseconds))
+        } else {
+            session.isStalled = true
+            relieve(session)
+        }
+    }
+}

@@ -1,0 +1,274 @@
+import Logging
+import MQTTModel
+import MQTTSession
+import MQTTWire
+import NIOCore
+import PluginAPI
+import Transport
+
+/// CONNECT: checks, authentication, the way to the session's loop, and CONNACK.
+extension BrokerLoop {
+    func received(_ connect: Connect, on connection: ConnectionHandler, unread: Slice<UnsafeRawBufferPointer>) {
+        connection.version = connect.protocolVersion
+        connection.wantsProblemInformation = connect.requestProblemInformation
+        if let maximum = connect.maximumPacketSize { connection.maxPacketBytes = Int(maximum) }
+        var connect = connect
+        let isAssigned = connect.clientID.isEmpty
+        if isAssigned {
+            // [MQTT-3.1.3-7] [MQTT-3.1.3-8]: without an identifier there is no session to keep; 3.1 wants one always
+            guard connect.protocolVersion == .v5 || (connect.protocolVersion == .v3_1_1 && connect.cleanStart) else {
+                return refuse(.clientIdentifierNotValid, "empty client identifier", on: connection)
+            }
+            connect.clientID = Self.makeClientID()
+        }
+        if let will = connect.will, let code = willRefusal(will) {
+            return refuse(code, "will can't be kept", on: connection)
+        }
+        let keepAlive = KeepAlive(
+            requestedSeconds: Int(connect.keepAliveSeconds), maxSeconds: configuration.sessions.maxKeepAliveSeconds)
+        let client = ClientInfo(
+            clientID: connect.clientID, username: connect.username, protocolVersion: connect.protocolVersion,
+            peerAddress: connection.peerAddress, listener: connection.listener.configuration.name,
+            keepAliveSeconds: keepAlive.seconds)
+        connection.client = client
+        let admission = Admission(
+            client: client, assignedClientID: isAssigned, keepAliveIsServerChoice: keepAlive.isServerChoice, authenticationData: nil)
+        for hook in hooks.connect {
+            if case .refuse(let code) = hook.clientConnecting(client) { return refuse(code, "plugin", on: connection) }
+        }
+        if let method = connect.authenticationMethod, authenticator?.methods.contains(method) != true {
+            return refuse(.badAuthenticationMethod, "authentication method is not offered", on: connection)  // [MQTT-4.12.0-1]
+        }
+        guard let authenticator else {
+            guard connection.listener.configuration.allowsAnonymous else {
+                return refuse(.notAuthorized, "listener does not allow anonymous clients", on: connection)
+            }
+            return admitted(connect, admission, on: connection, unread: unread)
+        }
+        if connect.username == nil, connect.password == nil, connect.authenticationMethod == nil,
+            connection.listener.configuration.allowsAnonymous
+        {
+            return admitted(connect, admission, on: connection, unread: unread)
+        }
+        let request = AuthenticationRequest(
+            client: client, password: connect.password, method: connect.authenticationMethod, data: connect.authenticationData)
+        connection.withExtras {
+            $0.connect = connect
+            $0.admission = admission
+        }
+        ask(connection) { await authenticator.authenticate(request) }
+    }
+
+    /// Runs an authenticator off the loop; the connection reads nothing meanwhile.
+    func ask(_ connection: ConnectionHandler, _ question: @escaping @Sendable () async -> AuthenticationDecision) {
+        let wasConnected = connection.phase == .connected
+        if !wasConnected { connection.phase = .authenticating }
+        connection.pause()
+        let reference = connection.reference
+        let node = nodes[index]
+        Task {
+            let decision = await question()
+            node.eventLoop.execute { node.bound.value?.authenticated(reference, decision) }
+        }
+    }
+
+    private func authenticated(_ reference: ConnectionReference, _ decision: AuthenticationDecision) {
+        beginWork()
+        guard let connection = connections[reference], connection.phase < .closing else { return }
+        connection.unpause()
+        if connection.phase == .connected { return reauthenticated(connection, decision) }
+        guard let connect = connection.extras?.connect, let admission = connection.extras?.admission else { return }
+        let client = admission.client
+        switch decision {
+        case .refuse(let code):
+            refuse(code, "authentication", on: connection)
+        case .challenge(let data):
+            connection.phase = .exchanging
+            connection.withExtras { $0.authenticationMethod = connect.authenticationMethod }
+            connection.send(.auth(Auth(
+                reason: .continueAuthentication, authenticationMethod: connect.authenticationMethod, authenticationData: data)))
+        case .accept(let username, let data):
+            let accepted = ClientInfo(
+                tenant: client.tenant, clientID: client.clientID, username: username ?? client.username,
+                protocolVersion: client.protocolVersion, peerAddress: client.peerAddress, listener: client.listener,
+                keepAliveSeconds: client.keepAliveSeconds)
+            connection.client = accepted
+            connection.extras?.connect = nil
+            connection.extras?.admission = nil
+            connection.phase = .awaitingConnect
+            admitted(
+                connect,
+                Admission(
+                    client: accepted, assignedClientID: admission.assignedClientID,
+                    keepAliveIsServerChoice: admission.keepAliveIsServerChoice, authenticationData: data),
+                on: connection, unread: nil as Slice<UnsafeRawBufferPointer>?)
+        }
+    }
+
+    /// Authenticated: to the loop where the session lives, or where it will.
+    ///
+    /// - Parameter unread: What came after CONNECT in the buffer that is being read; `nil`: the connection keeps it.
+    private func admitted(
+        _ connect: Connect, _ admission: Admission, on connection: ConnectionHandler, unread: Slice<UnsafeRawBufferPointer>?
+    ) {
+        let key = SessionKey(tenant: admission.client.tenant, clientID: admission.client.clientID)
+        let home = nodes.count == 1 ? index : directory.home(of: key, orClaimFor: index)
+        guard home != index else { return attach(connection, connect, admission) }
+        let unread = unread.map { Array($0) } ?? connection.takeUnread()
+        let descriptor = connection.leave()
+        guard descriptor >= 0 else {
+            log.line(.error, "connection can't move to its session, no descriptor free", nowMilliseconds: clock.monotonicMilliseconds,
+                metadata: ["client": "\(key.clientID)", "peer": "\(connection.peerAddress)"])
+            return connection.closeNow()
+        }
+        write(
+            .adopt(ConnectionTransfer(
+                descriptor: descriptor, connect: connect, admission: admission, listener: connection.listener,
+                peerAddress: connection.peerAddress, unread: unread)),
+            to: home)
+    }
+
+    /// A connection from another loop: its session is here.
+    func adopt(_ transfer: ConnectionTransfer) {
+        let node = nodes[index]
+        AdoptedSocket.open(descriptor: transfer.descriptor, on: eventLoop) { channel in
+            guard let loop = node.bound.value else { return }
+            let handler = ConnectionHandler(
+                loop: loop, listener: transfer.listener, peerAddress: transfer.peerAddress, transfer: transfer)
+            try channel.pipeline.syncOperations.addHandler(handler)
+        }.whenFailure { _ in DirectSocket.close(transfer.descriptor) }
+    }
+
+    /// The channel of `adopt` is there.
+    func adopted(_ connection: ConnectionHandler, _ transfer: ConnectionTransfer) {
+        connection.version = transfer.connect.protocolVersion
+        connection.wantsProblemInformation = transfer.connect.requestProblemInformation
+        if let maximum = transfer.connect.maximumPacketSize { connection.maxPacketBytes = Int(maximum) }
+        connection.client = transfer.admission.client
+        // The session may have ended on the way, and its client identifier found a new home.
+        admitted(transfer.connect, transfer.admission, on: connection, unread: nil as Slice<UnsafeRawBufferPointer>?)
+    }
+
+    // MARK: CONNACK
+
+    private func attach(_ connection: ConnectionHandler, _ connect: Connect, _ admission: Admission) {
+        let client = admission.client
+        let key = SessionKey(tenant: client.tenant, clientID: client.clientID)
+        var existing = sessionsByKey[key]
+        if let old = existing?.connection {
+            counters.statistics.takeovers += 1
+            old.close(  // [MQTT-3.1.4-3]
+                DisconnectReason(cause: .takenOver, code: .sessionTakenOver),
+                ending: connect.cleanStart ? .takenOverAndDiscarded : .takenOverAndResumed)
+            existing = sessionsByKey[key]  // a session that ended with its connection has gone
+        }
+        if connect.cleanStart, let session = existing {
+            end(session)
+            existing = nil
+        }
+        let session = existing ?? begin(key)
+        if nodes.count > 1 { _ = directory.home(of: key, orClaimFor: index) }
+        let isPresent = existing != nil
+        take(connect, into: session)
+        connection.session = session
+        connection.phase = .connected
+        session.connection = connection
+        session.isStalled = false
+        session.inbound.connectionBegan()
+        session.outbound.connectionBegan()
+        counters.statistics.sessionsOffline -= isPresent ? 1 : 0
+        session.extras?.endsAtMilliseconds = nil
+        if connect.will != nil || session.extras?.will != nil {
+            session.withExtras { $0.will = connect.will.map { PlannedWill(will: $0, client: client, dueAtMilliseconds: nil) } }
+        }
+        if connect.topicAliasMaximum > 0, configuration.sessions.outboundTopicAliasMaximum > 0 {
+            let maximum = min(Int(connect.topicAliasMaximum), configuration.sessions.outboundTopicAliasMaximum)
+            connection.withExtras { $0.outboundAliases = OutboundTopicAliases(maximum: maximum) }
+        }
+        if let method = connect.authenticationMethod { connection.withExtras { $0.authenticationMethod = method } }
+        startKeepAlive(connection, client.keepAliveSeconds)
+        sendConnAck(connection, connect, admission, isPresent: isPresent, session: session)
+        log.line(.info, "connected", nowMilliseconds: clock.monotonicMilliseconds, metadata: [
+            "client": "\(client.clientID)", "user": "\(client.username ?? "")", "peer": "\(client.peerAddress)",
+            "listener": "\(client.listener)", "mqtt": "\(client.protocolVersion)", "clean_start": "\(connect.cleanStart)",
+            "session_present": "\(isPresent)", "keep_alive": "\(client.keepAliveSeconds)",
+        ])
+        for hook in hooks.connected { hook.clientConnected(client, sessionPresent: isPresent) }
+        if isPresent {
+            tellShares(session, isOnline: true)
+            pump(session)
+        }
+    }
+
+    /// What CONNECT says about the session.
+    private func take(_ connect: Connect, into session: Session) {
+        let limits = configuration.sessions
+        switch connect.protocolVersion {
+        case .v5: session.expirySeconds = min(connect.sessionExpirySeconds ?? 0, limits.maxExpirySeconds)
+        case .v3_1, .v3_1_1: session.expirySeconds = connect.cleanStart ? 0 : limits.maxExpirySeconds
+        }
+        session.window = Int32(min(limits.maxInflightMessages, Int(connect.receiveMaximum ?? 65_535)))
+    }
+
+    private func startKeepAlive(_ connection: ConnectionHandler, _ seconds: Int) {
+        guard let limit = KeepAlive(requestedSeconds: seconds, maxSeconds: nil).limitMilliseconds else { return }
+        connection.keepAliveMilliseconds = limit
+        addTimer(.keepAlive, slot: connection.slot, serial: connection.serial, afterMilliseconds: limit)
+    }
+
+    private func sendConnAck(
+        _ connection: ConnectionHandler, _ connect: Connect, _ admission: Admission, isPresent: Bool, session: Session
+    ) {
+        var answer = ConnAck(reason: .success, sessionPresent: isPresent)
+        let sessions = configuration.sessions
+        if session.expirySeconds != connect.sessionExpirySeconds ?? 0 { answer.sessionExpirySeconds = session.expirySeconds }
+        if sessions.receiveMaximum < 65_535 { answer.receiveMaximum = UInt16(sessions.receiveMaximum) }
+        if sessions.maxQoS < 2 { answer.maximumQoS = QoS(rawValue: UInt8(sessions.maxQoS)) ?? .atMostOnce }
+        answer.retainAvailable = configuration.retained.isAvailable
+        answer.maximumPacketSize = UInt32(clamping: maxPacketBytes)
+        answer.topicAliasMaximum = UInt16(clamping: sessions.topicAliasMaximum)
+        if admission.assignedClientID { answer.assignedClientID = admission.client.clientID }
+        if admission.keepAliveIsServerChoice { answer.serverKeepAliveSeconds = UInt16(clamping: admission.client.keepAliveSeconds) }
+        answer.authenticationMethod = connect.authenticationMethod
+        answer.authenticationData = admission.authenticationData
+        connection.send(.connAck(answer))
+    }
+
+    // MARK: Refusals
+
+    /// CONNACK with an error, and close.
+    func refuse(_ code: ReasonCode, _ why: String, on connection: ConnectionHandler) {
+        counters.statistics.connectionsRefused[code.rawValue, default: 0] += 1
+        log.line(.notice, "connection refused", nowMilliseconds: clock.monotonicMilliseconds, metadata: [
+            "client": "\(connection.client?.clientID ?? "")", "user": "\(connection.client?.username ?? "")",
+            "peer": "\(connection.peerAddress)", "listener": "\(connection.listener.configuration.name)",
+            "code": "\(code)", "why": "\(why)",
+        ])
+        var answer = ConnAck(reason: code)
+        answer.reasonString = why
+        connection.send(.connAck(answer))
+        connection.beginClosing()
+    }
+
+    /// A CONNECT that could not be decoded: CONNACK where the specification has one, else nothing.
+    func refuse(_ error: DecodeError, connectBody: UnsafeRawBufferPointer, on connection: ConnectionHandler) {
+        counters.statistics.protocolErrors[error.reasonCode.rawValue, default: 0] += 1
+        guard let version = Connect.refusalVersion(error, body: connectBody) else {
+            return refuseSilently(connection, error.description)
+        }
+        connection.version = version
+        refuse(error.reasonCode, error.description, on: connection)
+    }
+
+    private func willRefusal(_ will: Connect.Will) -> ReasonCode? {
+        if Int(will.qos.rawValue) > configuration.sessions.maxQoS { return .qosNotSupported }  // [MQTT-3.2.2-12]
+        if will.retain, !configuration.retained.isAvailable { return .retainNotSupported }  // [MQTT-3.2.2-13]
+        var topic = will.topic
+        return topic.withUTF8 { isReservedTopic(UnsafeRawBufferPointer($0)) } ? .topicNameInvalid : nil
+    }
+
+    private static func makeClientID() -> String {
+        var generator = SystemRandomNumberGenerator()
+        return "auto-" + String(generator.next() as UInt64, radix: 36) + String(generator.next() as UInt64, radix: 36)
+    }
+}

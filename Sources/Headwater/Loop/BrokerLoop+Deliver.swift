@@ -1,0 +1,259 @@
+import MQTTModel
+import MQTTSession
+import MQTTWire
+import PluginAPI
+
+/// The last step of a message: into the output buffer of a client that can take it, else into the session's queue.
+extension BrokerLoop {
+    /// Bytes that the socket has not taken, above which messages wait in the queue instead.
+    private static var unsentLimit: Int { 1 << 18 }
+    /// Output that is written at once instead of at the end of the tick.
+    private static var flushSize: Int { 1 << 16 }
+
+    @inline(__always)
+    func deliver(
+        _ publication: inout Publication, to session: Session, qos: QoS, retain: Bool, identifiers: [UInt32]?,
+        share: ShareReference?, fansOut: Bool
+    ) {
+        counters.statistics.deliveriesDue &+= 1
+        if let connection = session.connection, session.pending.isEmpty, connection.unsentBytes < Self.unsentLimit,
+            hooks.authorizeDelivery.isEmpty
+        {
+            if qos == .atMostOnce {
+                return sendAtMostOnce(&publication, to: session, on: connection, retain: retain, identifiers: identifiers, fansOut: fansOut)
+            }
+            if session.outbound.mayAdmit(window: Int(session.window)) {
+                let delivery = Delivery(
+                    message: publication.message(), qos: qos, retain: retain, subscriptionIDs: identifiers, share: share)
+                let id = session.outbound.admit(delivery)
+                counters.statistics.inflightMessages &+= 1
+                let firstByte = PublishImage.firstByte(qos: qos, retain: retain)
+                guard send(&publication, on: connection, firstByte: firstByte, packetID: id, identifiers: identifiers, fansOut: fansOut)
+                else { return giveUp(id, of: session) }
+                return
+            }
+        }
+        deliverSlowly(&publication, to: session, qos: qos, retain: retain, identifiers: identifiers, share: share)
+    }
+
+    @inline(__always)
+    private func sendAtMostOnce(
+        _ publication: inout Publication, to session: Session, on connection: ConnectionHandler, retain: Bool,
+        identifiers: [UInt32]?, fansOut: Bool
+    ) {
+        guard
+            send(
+                &publication, on: connection, firstByte: PublishImage.firstByte(qos: .atMostOnce, retain: retain), packetID: 0,
+                identifiers: identifiers, fansOut: fansOut)
+        else { return counters.dropped(.packetTooLarge) }
+        counters.statistics.delivered &+= 1
+        if !hooks.delivered.isEmpty { tellDelivered(publication.message(), session) }
+    }
+
+    @inline(never)
+    private func deliverSlowly(
+        _ publication: inout Publication, to session: Session, qos: QoS, retain: Bool, identifiers: [UInt32]?, share: ShareReference?
+    ) {
+        if let sink = session.sink {
+            counters.statistics.delivered &+= 1
+            return sink.receive(publication.message())
+        }
+        if session.connection == nil, qos == .atMostOnce, !configuration.sessions.queuesQoS0WhenOffline || !session.isPersistent {
+            return counters.dropped(.offline)
+        }
+        let delivery = Delivery(message: publication.message(), qos: qos, retain: retain, subscriptionIDs: identifiers, share: share)
+        guard enqueue(delivery, for: session, source: publication.source) else { return }
+        // The queue is there only to pass through the delivery hooks.
+        if !hooks.authorizeDelivery.isEmpty, session.pending.count == 1 { pump(session) }
+    }
+
+    // MARK: Writing a PUBLISH
+
+    /// - Returns: `false`: larger than the client takes; nothing was written [MQTT-3.1.2-24].
+    @inline(__always)
+    private func send(
+        _ publication: inout Publication, on connection: ConnectionHandler, firstByte: UInt8, packetID: UInt16,
+        identifiers: [UInt32]?, fansOut: Bool
+    ) -> Bool {
+        if fansOut, identifiers == nil, connection.extras?.outboundAliases == nil {
+            return sendCopy(publication, on: connection, firstByte: firstByte, packetID: packetID)
+        }
+        var image = PublishImage(
+            isV5: connection.version == .v5, firstByte: firstByte, topic: publication.topic, packetID: packetID,
+            expirySeconds: publication.expirySeconds, subscriptionIDs: identifiers, properties: publication.properties,
+            payload: publication.payload)
+        if connection.extras?.outboundAliases != nil { useAlias(in: &image, on: connection) }
+        return write(image, on: connection)
+    }
+
+    @inline(__always)
+    private func write(_ image: PublishImage, on connection: ConnectionHandler) -> Bool {
+        let size = image.encodedSize
+        if size > connection.maxPacketBytes {
+            if image.topicAlias != 0, !image.topic.isEmpty { connection.extras?.outboundAliases?.forget(topic: image.topic) }
+            return false
+        }
+        _ = image.write(to: connection.output.reserve(size, pool: pool))
+        wrote(size, payload: image.payload.count, firstByte: image.firstByte, on: connection)
+        return true
+    }
+
+    /// The receiver of a fan-out gets a copy of what was encoded once for its layout.
+    @inline(__always)
+    private func sendCopy(_ publication: Publication, on connection: ConnectionHandler, firstByte: UInt8, packetID: UInt16) -> Bool {
+        let isV5 = connection.version == .v5
+        return images.withImage(isV5: isV5, hasPacketID: packetID != 0) {
+            PublishImage(
+                isV5: isV5, firstByte: firstByte, topic: publication.topic, packetID: packetID,
+                expirySeconds: publication.expirySeconds, properties: publication.properties, payload: publication.payload)
+        } _: { bytes, packetIDOffset in
+            guard bytes.count <= connection.maxPacketBytes else { return false }
+            let target = connection.output.reserve(bytes.count, pool: pool)
+            target.copyMemory(from: bytes.baseAddress.unsafelyUnwrapped, byteCount: bytes.count)
+            target.storeBytes(of: firstByte, as: UInt8.self)
+            if packetID != 0 {
+                target.storeBytes(of: UInt8(truncatingIfNeeded: packetID &>> 8), toByteOffset: packetIDOffset, as: UInt8.self)
+                target.storeBytes(of: UInt8(truncatingIfNeeded: packetID), toByteOffset: packetIDOffset &+ 1, as: UInt8.self)
+            }
+            wrote(bytes.count, payload: publication.payload.count, firstByte: firstByte, on: connection)
+            return true
+        }
+    }
+
+    @inline(__always)
+    private func wrote(_ size: Int, payload: Int, firstByte: UInt8, on connection: ConnectionHandler) {
+        connection.output.commit(size)
+        let qos = Int(firstByte &>> 1 & 3)
+        counters.statistics.messagesSent[qos] &+= 1
+        counters.statistics.payloadBytesSent[qos] &+= payload
+        counters.statistics.packetsSent &+= 1
+        deliveriesInTick &+= 1
+        if connection.output.count >= Self.flushSize { connection.flush() }
+        connection.touch()
+    }
+
+    private func useAlias(in image: inout PublishImage, on connection: ConnectionHandler) {
+        switch connection.extras?.outboundAliases?.use(for: image.topic) ?? .none {
+        case .none: break
+        case .introduce(let alias): image.topicAlias = alias
+        case .known(let alias):
+            image.topicAlias = alias
+            image.topic = UnsafeRawBufferPointer(start: nil, count: 0)
+        }
+    }
+
+    /// Sends what a queue or a window held. `isRepeat`: it was sent before, on this connection's predecessor.
+    private func send(_ delivery: Delivery, on connection: ConnectionHandler, packetID: UInt16, isRepeat: Bool) -> Bool {
+        Publication.with(delivery.message, source: nil, nowMilliseconds: clock.monotonicMilliseconds) { publication in
+            send(
+                &publication, on: connection,
+                firstByte: PublishImage.firstByte(qos: delivery.qos, retain: delivery.retain, dup: isRepeat), packetID: packetID,
+                identifiers: delivery.subscriptionIDs, fansOut: false)
+        }
+    }
+
+    /// The message in flight under `id` can't be sent to this client.
+    private func giveUp(_ id: UInt16, of session: Session) {
+        guard session.outbound.abandon(id) else { return }
+        counters.statistics.inflightMessages &-= 1
+        counters.dropped(.packetTooLarge)
+    }
+
+    // MARK: Draining
+
+    /// Sends what the client can take now: first what it had not acknowledged on its last connection, then the queue,
+    /// then retained messages of new subscriptions.
+    func pump(_ session: Session) {
+        guard let connection = session.connection, connection.phase == .connected else { return }
+        let now = clock.monotonicMilliseconds
+        while connection.unsentBytes < Self.unsentLimit, let next = session.outbound.nextToResend(window: Int(session.window)) {
+            switch next.phase {
+            case .awaitingPubComp:
+                connection.sendAcknowledgement(type: 0x62, packetID: next.id)
+            case .awaitingPubAck, .awaitingPubRec:
+                if !send(next.delivery, on: connection, packetID: next.id, isRepeat: true) { giveUp(next.id, of: session) }
+            }
+        }
+        while connection.unsentBytes < Self.unsentLimit, let first = session.pending.first {
+            if first.qos != .atMostOnce, !session.outbound.mayAdmit(window: Int(session.window)) { break }
+            dequeued(session.pending.popFirst())
+            if first.message.isExpired(atMilliseconds: now) {
+                counters.statistics.expired += 1
+                continue
+            }
+            sendFromQueue(first, to: session, on: connection)
+        }
+        session.isStalled = false
+        guard session.extras != nil else { return }
+        if session.pending.isEmpty { continueReplays(session) }
+        if session.pending.count <= slowCount / 2, session.pending.bytes <= slowBytes / 2 { relieve(session) }
+    }
+
+    private func sendFromQueue(_ delivery: Delivery, to session: Session, on connection: ConnectionHandler) {
+        if let client = connection.client, !hooks.authorizeDelivery.isEmpty {
+            for hook in hooks.authorizeDelivery where !hook.mayReceive(client, message: delivery.message) {
+                return counters.dropped(.notAuthorized)
+            }
+        }
+        if delivery.qos == .atMostOnce {
+            guard send(delivery, on: connection, packetID: 0, isRepeat: false) else { return counters.dropped(.packetTooLarge) }
+            counters.statistics.delivered += 1
+            if !hooks.delivered.isEmpty { tellDelivered(delivery.message, session) }
+            return
+        }
+        let id = session.outbound.admit(delivery)
+        counters.statistics.inflightMessages += 1
+        if !send(delivery, on: connection, packetID: id, isRepeat: false) { giveUp(id, of: session) }
+    }
+
+    func tellDelivered(_ message: Message, _ session: Session) {
+        guard let client = session.connection?.client else { return }
+        for hook in hooks.delivered { hook.delivered(client, message: message) }
+    }
+
+    // MARK: Acknowledgements from receivers
+
+    @inline(__always)
+    func receivedAcknowledgement(_ type: UInt8, _ fields: AcknowledgementFields, on connection: ConnectionHandler) {
+        guard let session = connection.session else { return }
+        let id = fields.packetID
+        switch type {
+        case 4: finish(session.outbound.receivedPubAck(id), of: session, isRejected: fields.reason.isError, on: connection)
+        case 5:
+            switch session.outbound.receivedPubRec(id, isError: fields.reason.isError) {
+            case .release: connection.sendAcknowledgement(type: 0x62, packetID: id)
+            case .unknown:
+                if !fields.reason.isError {
+                    connection.sendAcknowledgement(type: 0x62, packetID: id, reason: .packetIdentifierNotFound)
+                }
+            case let result: finish(result, of: session, isRejected: true, on: connection)
+            }
+        case 6:
+            // [MQTT-4.3.3-11]; an identifier that is not known has been released before
+            let isKnown = session.inbound.released(id)
+            connection.sendAcknowledgement(type: 0x70, packetID: id, reason: isKnown ? .success : .packetIdentifierNotFound)
+        default: finish(session.outbound.receivedPubComp(id), of: session, isRejected: false, on: connection)
+        }
+    }
+
+    @inline(__always)
+    private func finish(
+        _ result: OutboundFlow.AcknowledgeResult, of session: Session, isRejected: Bool, on connection: ConnectionHandler
+    ) {
+        switch result {
+        case .finished(let delivery):
+            counters.statistics.inflightMessages &-= 1
+            if isRejected {
+                counters.dropped(.rejectedByReceiver)
+            } else {
+                counters.statistics.delivered &+= 1
+                if !hooks.delivered.isEmpty { tellDelivered(delivery.message, session) }
+            }
+            if !session.pending.isEmpty || session.extras != nil || !session.outbound.hasResentAll { pump(session) }
+        case .outOfOrder:
+            protocolError(.protocolError, "acknowledgement of the wrong kind for its packet identifier", on: connection)
+        case .release, .unknown:
+            break  // an acknowledgement that comes twice, or after the session was new: nothing is waiting for it
+        }
+    }
+}

@@ -1,0 +1,181 @@
+import MQTTModel
+import MQTTSession
+import MQTTWire
+import Routing
+import Synchronization
+
+/// Retained messages (MQTT 5.0 section 3.3.1.3). Each topic has one owner, the loop that its hash names; a new
+/// subscription gets them in pages, as fast as its client takes them, however many there are.
+extension BrokerLoop {
+    /// Matches that one page holds at most, and slots that a scan looks at for it.
+    private static var pageSize: Int { 256 }
+    private static var scanSize: Int { 8192 }
+
+    private func shard(of topic: UnsafeRawBufferPointer) -> Int {
+        guard nodes.count > 1 else { return 0 }
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325  // FNV-1a: every loop must come to the same answer
+        for byte in topic { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        return Int((hash >> 32) % UInt64(nodes.count))
+    }
+
+    /// Sets, replaces or clears the retained message of the topic.
+    /// - Returns: `false`: the limits for retained messages leave no room.
+    func retain(_ publication: inout Publication) -> Bool {
+        let shard = shard(of: publication.topic)
+        if shard != index {
+            guard publication.payload.isEmpty || hasRoomToRetain(publication.payload.count) else { return false }
+            write(.retain(publication.message()), to: shard)
+            return true
+        }
+        if !publication.payload.isEmpty, retained.get(publication.topic) == nil, !hasRoomToRetain(publication.payload.count) {
+            return false
+        }
+        retainHere(publication.message())
+        return true
+    }
+
+    private func hasRoomToRetain(_ bytes: Int) -> Bool {
+        totals.retainedMessages.load(ordering: .relaxed) < configuration.retained.maxMessages
+            && totals.retainedBytes.load(ordering: .relaxed) + bytes <= configuration.retained.maxBytes
+    }
+
+    func retainHere(_ message: Message) {
+        let old = message.withParts { topic, _, payload in
+            // [MQTT-3.3.1-6] [MQTT-3.3.1-7] an empty payload clears
+            payload.isEmpty ? retained.remove(topic) : retained.set(topic, message)
+        }
+        var messages = 0
+        var bytes = 0
+        if let old {
+            messages -= 1
+            bytes -= old.byteCount
+        }
+        if message.payloadLength > 0 {
+            messages += 1
+            bytes += message.byteCount
+            if message.expires, retainedSweepCursor == nil {
+                retainedSweepCursor = 0
+                addTimer(.retainedSweep, slot: 0, serial: 0, afterMilliseconds: 10_000)
+            }
+        }
+        counters.statistics.retainedMessages += messages
+        counters.statistics.retainedBytes += bytes
+        totals.retainedMessages.add(messages, ordering: .relaxed)
+        totals.retainedBytes.add(bytes, ordering: .relaxed)
+    }
+
+    /// Removes what has expired, a slice at a time, while there is anything that may.
+    func sweepRetained() {
+        guard let cursor = retainedSweepCursor else { return }
+        var found: [Message] = []
+        let all = StaticString("#")
+        let next = scanAll(all, from: cursor, into: &found)
+        let now = clock.monotonicMilliseconds
+        for message in found where message.isExpired(atMilliseconds: now) { forget(message) }
+        retainedSweepCursor = next ?? (retained.count > 0 ? 0 : nil)
+        if retainedSweepCursor != nil {
+            addTimer(.retainedSweep, slot: 0, serial: 0, afterMilliseconds: next == nil ? 10_000 : 100)
+        }
+    }
+
+    private func scanAll(_ pattern: StaticString, from cursor: Int, into found: inout [Message]) -> Int? {
+        let bytes = UnsafeRawBufferPointer(start: pattern.utf8Start, count: pattern.utf8CodeUnitCount)
+        return retained.scan(bytes, from: cursor, examine: Self.scanSize, into: &found)
+    }
+
+    private func forget(_ message: Message) {
+        message.withParts { topic, _, _ in
+            guard let current = retained.get(topic), current.isIdentical(to: message) else { return }
+            _ = retained.remove(topic)
+            counters.statistics.retainedMessages -= 1
+            counters.statistics.retainedBytes -= message.byteCount
+            totals.retainedMessages.subtract(1, ordering: .relaxed)
+            totals.retainedBytes.subtract(message.byteCount, ordering: .relaxed)
+        }
+    }
+
+    // MARK: Replay to a new subscription
+
+    func startReplay(_ pattern: String, qos: QoS, identifier: UInt32, to session: Session) {
+        guard totals.retainedMessages.load(ordering: .relaxed) > 0 || nodes.count > 1 else { return }
+        var text = pattern
+        let shards = text.withUTF8 { bytes in
+            let raw = UnsafeRawBufferPointer(bytes)
+            let hasWildcard = raw.contains { $0 == UInt8(ascii: "#") || $0 == UInt8(ascii: "+") }
+            return hasWildcard ? Array(nodes.indices) : [shard(of: raw)]
+        }
+        session.withExtras { extras in
+            // The same filter again begins the replay anew [MQTT-3.3.1-9].
+            extras.replays.removeAll { ExactText($0.pattern) == ExactText(pattern) }
+            extras.replays.append(RetainedReplay(
+                number: extras.nextReplay, pattern: pattern, qos: qos, subscriptionID: identifier, shards: shards))
+            extras.nextReplay &+= 1
+        }
+        pump(session)
+    }
+
+    /// Sends what has come, and asks for the next page when that is done. Called when the session's queue is empty.
+    func continueReplays(_ session: Session) {
+        guard let extras = session.extras, session.connection != nil else { return }
+        while !extras.replays.isEmpty, session.pending.isEmpty {
+            if extras.replays[0].pageIndex < extras.replays[0].page.count {
+                let replay = extras.replays[0]
+                extras.replays[0].pageIndex += 1
+                send(replay.page[replay.pageIndex], of: replay, to: session)
+                continue
+            }
+            extras.replays[0].page = []
+            extras.replays[0].pageIndex = 0
+            guard let shard = extras.replays[0].shards.first else {
+                extras.replays.removeFirst()
+                continue
+            }
+            if extras.replays[0].isWaiting { return }
+            extras.replays[0].isWaiting = true
+            let query = RetainedQuery(
+                pattern: extras.replays[0].pattern, session: reference(of: session), replay: extras.replays[0].number,
+                cursor: extras.replays[0].cursor)
+            if shard != index { return write(.retainedQuery(query), to: shard) }
+            take(page(for: query), into: session)
+        }
+    }
+
+    private func send(_ message: Message, of replay: RetainedReplay, to session: Session) {
+        guard !message.isExpired(atMilliseconds: clock.monotonicMilliseconds) else { return }
+        Publication.with(message, source: nil, nowMilliseconds: clock.monotonicMilliseconds) { publication in
+            deliver(
+                &publication, to: session, qos: min(message.qos, replay.qos), retain: true,
+                identifiers: replay.subscriptionID == 0 ? nil : [replay.subscriptionID], share: nil, fansOut: false)
+        }
+    }
+
+    func answer(_ query: RetainedQuery) { write(.retainedPage(page(for: query)), to: Int(query.session.loop)) }
+
+    func received(_ page: RetainedPage) {
+        guard let session = session(page.session) else { return }
+        take(page, into: session)
+        if session.pending.isEmpty { continueReplays(session) }
+    }
+
+    private func take(_ page: RetainedPage, into session: Session) {
+        guard let extras = session.extras, let index = extras.replays.firstIndex(where: { $0.number == page.replay }) else { return }
+        extras.replays[index].isWaiting = false
+        extras.replays[index].page = page.messages
+        extras.replays[index].pageIndex = 0
+        extras.replays[index].cursor = page.next
+        if page.next == nil { extras.replays[index].shards.removeFirst() }
+    }
+
+    /// Few matches come from a walk of the tree at once; many from a scan over the slots, page by page.
+    private func page(for query: RetainedQuery) -> RetainedPage {
+        var messages: [Message] = []
+        var next: Int?
+        var pattern = query.pattern
+        pattern.withUTF8 {
+            let bytes = UnsafeRawBufferPointer($0)
+            if query.cursor == nil, retained.collect(bytes, limit: Self.pageSize, into: &messages) { return }
+            next = retained.scan(bytes, from: query.cursor ?? 0, examine: Self.scanSize, into: &messages)
+        }
+        return RetainedPage(shard: index, session: query.session, replay: query.replay, messages: messages, next: next)
+    }
+}

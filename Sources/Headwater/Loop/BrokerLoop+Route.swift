@@ -1,0 +1,129 @@
+import MQTTModel
+import MQTTSession
+import MQTTWire
+import PluginAPI
+import Routing
+
+/// Who gets a message: the cached answer of the tree, and the delivery to each receiver.
+extension BrokerLoop {
+    /// The cached route of a topic; `nil`: the bytes are no topic name, or too deep.
+    @inline(__always)
+    func route(for topic: UnsafeRawBufferPointer) -> Int? {
+        routes.lookup(topic, generation: tree.generation) ?? makeRoute(for: topic)
+    }
+
+    @inline(never)
+    private func makeRoute(for topic: UnsafeRawBufferPointer) -> Int? {
+        guard TopicName.check(topic) == nil, TopicName.levelCount(topic) <= decodeLimits.maxTopicLevels else { return nil }
+        tree.match(topic, into: &matches)
+        let index = routes.insert(topic, generation: tree.generation)
+        routes.withEntry(at: index) { entry in
+            entry.removeAll()
+            for match in matches.matches {
+                switch subscribers[Int(match.subscriber)] {
+                case .session(let session):
+                    var identifiers: Int32 = -1
+                    if match.identifierCount > 0 {
+                        identifiers = Int32(entry.identifiers.count)
+                        entry.identifiers.append(Array(matches.identifiers(of: match)))
+                    }
+                    entry.targets.append(RouteTarget(
+                        session: Unmanaged.passUnretained(session), identifiers: identifiers, qos: match.qos,
+                        retainAsPublished: match.retainAsPublished, noLocalAll: match.noLocalAll, noLocalSome: match.noLocalSome))
+                case .share: entry.shareSlots.append(match.subscriber)
+                case .loop(let loop): if loop != self.index { entry.otherLoops |= 1 << UInt64(loop) }
+                case .free: break
+                }
+            }
+            entry.hookMask = hooks.publishMask(for: topic)
+            entry.isReserved = isReservedTopic(topic)
+        }
+        return index
+    }
+
+    /// Topics that are the broker's own: no client may publish there.
+    func isReservedTopic(_ topic: UnsafeRawBufferPointer) -> Bool {
+        guard topic.first == UInt8(ascii: "$") else { return false }
+        return ["$SYS", "$CONTROL", "$share"].contains { prefix in
+            topic.starts(with: prefix.utf8) && (topic.count == prefix.utf8.count || topic[prefix.utf8.count] == UInt8(ascii: "/"))
+        }
+    }
+
+    /// Gives a message to everybody who is to have it.
+    /// - Returns: Whether there is anybody, as far as this loop knows.
+    func deliver(_ publication: inout Publication, route index: Int) -> Bool {
+        let targets = routes[index].targets
+        if targets.count == 1 {
+            deliver(&publication, to: targets[0], of: index, fansOut: false)
+        } else if !targets.isEmpty {
+            images.begin()
+            for target in targets { deliver(&publication, to: target, of: index, fansOut: true) }
+        }
+        let otherLoops = routes[index].otherLoops
+        if otherLoops != 0 { sendToOtherLoops(publication.message(), otherLoops, source: publication.source) }
+        if !routes[index].shareSlots.isEmpty {
+            for slot in routes[index].shareSlots {
+                if case .share(let state) = subscribers[Int(slot)] { deliverShared(&publication, of: state) }
+            }
+        }
+        if routes[index].isEmpty {
+            counters.statistics.messagesWithoutReceiver &+= 1
+            return false
+        }
+        return true
+    }
+
+    private func sendToOtherLoops(_ message: Message, _ loops: UInt64, source: ConnectionReference?) {
+        for loop in nodes.indices where loops & (1 << UInt64(loop)) != 0 {
+            write(.publish(message, from: source), to: loop)
+            // A loop that does not keep up is a receiver like any other: whoever feeds it waits.
+            if nodes[loop].mailbox.backlogBytes > Self.loopBacklogLimit, let source, let connection = connections[source],
+                !waitingForLoop[loop].contains(source)
+            {
+                connection.pause()
+                if waitingForLoop[loop].isEmpty { write(.backlogQuery(from: index), to: loop) }
+                waitingForLoop[loop].append(source)
+            }
+        }
+    }
+    private static var loopBacklogLimit: Int { 16 << 20 }
+
+    func routeFromOtherLoop(_ message: Message, source: ConnectionReference?) {
+        Publication.with(message, source: source, nowMilliseconds: clock.monotonicMilliseconds) { publication in
+            guard let index = route(for: publication.topic) else { return }
+            let targets = routes[index].targets
+            images.begin()
+            for target in targets { deliver(&publication, to: target, of: index, fansOut: true) }
+            for slot in routes[index].shareSlots {
+                if case .share(let state) = subscribers[Int(slot)] { deliverShared(&publication, of: state) }
+            }
+        }
+    }
+
+    /// Routes a message of the broker's own: a will, an embedding program's, a plugin's.
+    func route(_ message: Message) {
+        beginWork()
+        Publication.with(message, source: nil, nowMilliseconds: clock.monotonicMilliseconds) { publication in
+            guard let index = route(for: publication.topic) else { return }
+            if message.isRetained { _ = retain(&publication) }
+            _ = deliver(&publication, route: index)
+        }
+    }
+
+    @inline(__always)
+    private func deliver(_ publication: inout Publication, to target: RouteTarget, of entry: Int, fansOut: Bool) {
+        let session = target.session._withUnsafeGuaranteedRef { $0 }
+        var qos = min(publication.qos, target.qos)
+        var identifiers: [UInt32]? = target.identifiers < 0 ? nil : routes[entry].identifiers[Int(target.identifiers)]
+        if target.noLocalAll || target.noLocalSome, session.serial == publication.sourceSession {
+            // [MQTT-3.8.3-3]
+            guard target.noLocalSome,
+                let match = tree.matchWithoutNoLocal(publication.topic, subscriber: session.slot, into: &ownMatches)
+            else { return }
+            qos = min(publication.qos, match.qos)
+            identifiers = match.identifierCount == 0 ? nil : Array(ownMatches.identifiers(of: match))
+        }
+        let retain = target.retainAsPublished && publication.isRetained
+        deliver(&publication, to: session, qos: qos, retain: retain, identifiers: identifiers, share: nil, fansOut: fansOut)
+    }
+}

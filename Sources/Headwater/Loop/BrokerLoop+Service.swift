@@ -1,0 +1,57 @@
+import MQTTModel
+import MQTTSession
+import MQTTWire
+import PluginAPI
+import Routing
+
+/// What the service around the loops asks of one: subscriptions in this process, figures, the end.
+extension BrokerLoop {
+    /// A session without a connection, whose messages go to `sink`.
+    func subscribe(_ sink: MessageSink, to filter: TopicFilter) -> SessionReference {
+        beginWork()
+        // No client can have this identifier: U+0000 is not allowed in one.
+        let session = begin(SessionKey(tenant: "", clientID: "\0embedded-\(nextSerial)"))
+        session.sink = sink
+        let options = SubscriptionOptions(qos: .exactlyOnce, retainAsPublished: true)
+        if filter.isShared {
+            _ = enter(session, into: filter, options: options, mayAdd: true)
+        } else {
+            _ = insert(filter.pattern, options: options, for: session, mayAdd: true)
+            startReplay(filter.pattern, qos: .exactlyOnce, identifier: 0, to: session)
+        }
+        return reference(of: session)
+    }
+
+    func unsubscribe(_ reference: SessionReference) {
+        beginWork()
+        if let session = session(reference) { end(session) }
+    }
+
+    /// The figures, with those that are not counted but looked up.
+    func report() -> BrokerStatistics {
+        var report = counters.statistics
+        report.queuedMessages += report.inflightMessages
+        report.heldPublishes = holds.count
+        return report
+    }
+
+    /// SIGTERM: v5 clients get 0x8B, and wills are published as for any connection that the server closes.
+    func disconnectAll() {
+        beginWork()
+        for connection in connections.all {
+            if connection.phase == .connected {
+                connection.close(DisconnectReason(cause: .serverShutdown, code: .serverShuttingDown))
+            } else if connection.phase < .closing {
+                connection.beginClosing()
+            }
+        }
+    }
+
+    /// No more letters and timers; the loop is about to go.
+    func shutDown() {
+        isStopping = true
+        cancelTimers()
+        for connection in connections.all { connection.closeNow() }
+        for session in sessionsByKey.values { session.sink = nil }
+    }
+}

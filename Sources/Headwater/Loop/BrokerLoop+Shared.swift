@@ -1,0 +1,203 @@
+import MQTTModel
+import MQTTSession
+import MQTTWire
+import Routing
+
+/// Shared subscriptions (MQTT 5.0 section 4.8.2). Each group has one owner, the loop that its hash names: it knows the
+/// members, wherever they live, and chooses one for each message.
+extension BrokerLoop {
+    private func shareReference(_ filter: TopicFilter, of session: Session) -> ShareReference {
+        let key = ShareReference.Key(tenant: session.key.tenant, name: filter.shareName ?? "", pattern: filter.pattern)
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in filter.string.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        return ShareReference(key: key, ownerLoop: Int((hash >> 32) % UInt64(nodes.count)))
+    }
+
+    // MARK: The member's side
+
+    /// - Returns: `false` if it would be one subscription too many.
+    func enter(_ session: Session, into filter: TopicFilter, options: SubscriptionOptions, mayAdd: Bool) -> Bool {
+        let known = session.extras?.shares.firstIndex { $0.filter == filter }
+        guard known != nil || mayAdd else { return false }
+        let reference = known.flatMap { session.extras?.shares[$0].reference } ?? shareReference(filter, of: session)
+        let membership = ShareMembership(reference: reference, filter: filter, qos: options.qos)
+        session.withExtras { extras in
+            if let known { extras.shares[known] = membership } else { extras.shares.append(membership) }
+        }
+        if known == nil {
+            counters.statistics.sharedSubscriptions += 1
+            // Every loop must know the owner before SUBACK is out, so the member says it, not the owner.
+            tellInterest(in: reference, delta: 1)
+        }
+        let member = self.reference(of: session)
+        if reference.ownerLoop == index {
+            join(reference, member: member, options: options, isOnline: session.isOnline)
+        } else {
+            write(.joinShare(reference, member: member, options: options, isOnline: session.isOnline), to: reference.ownerLoop)
+        }
+        return true
+    }
+
+    func exit(_ session: Session, from filter: TopicFilter) -> Bool {
+        guard let extras = session.extras, let index = extras.shares.firstIndex(where: { $0.filter == filter }) else {
+            return false
+        }
+        let share = extras.shares.remove(at: index)
+        withdraw(session, from: share)
+        return true
+    }
+
+    func withdraw(_ session: Session, from share: ShareMembership) {
+        counters.statistics.sharedSubscriptions -= 1
+        tellInterest(in: share.reference, delta: -1)
+        let member = reference(of: session)
+        if share.reference.ownerLoop == index {
+            leave(share.reference, member: member)
+        } else {
+            write(.leaveShare(share.reference, member: member), to: share.reference.ownerLoop)
+        }
+    }
+
+    private func tellInterest(in reference: ShareReference, delta: Int) {
+        changeInterest(reference.key.pattern.string, of: reference.ownerLoop, by: delta)
+        for loop in nodes.indices where loop != index && loop != reference.ownerLoop {
+            write(.interest(pattern: reference.key.pattern.string, loop: reference.ownerLoop, delta: delta), to: loop)
+        }
+    }
+
+    func tellShares(_ session: Session, isOnline: Bool) {
+        for share in session.extras?.shares ?? [] {
+            let member = reference(of: session)
+            if share.reference.ownerLoop == index {
+                shares[share.reference.key]?.group.setOnline(member.serial, isOnline)
+            } else {
+                write(.shareMemberOnline(share.reference, member: member, isOnline: isOnline), to: share.reference.ownerLoop)
+            }
+        }
+    }
+
+    func tell(_ reference: ShareReference, of session: Session, isCongested: Bool) {
+        let member = self.reference(of: session)
+        if reference.ownerLoop == index {
+            shares[reference.key]?.group.setCongested(member.serial, isCongested)
+        } else {
+            write(.shareMemberCongested(reference, member: member, isCongested: isCongested), to: reference.ownerLoop)
+        }
+    }
+
+    /// The member has gone: what it had not acknowledged goes to another one. A QoS 2 exchange that has begun stays
+    /// with its client, for another one might receive the message twice [MQTT-4.8.2-4] [MQTT-4.8.2-5].
+    func handOverShared(_ session: Session, isEnding: Bool = false) {
+        guard let extras = session.extras, !extras.shares.isEmpty else { return }
+        tellShares(session, isOnline: false)
+        let member = reference(of: session)
+        func goes(_ delivery: Delivery) -> Bool {
+            guard let share = delivery.share else { return false }
+            // Where nobody else is online, it may as well stay. Of a group elsewhere only the owner knows.
+            return isEnding || share.ownerLoop != index || shares[share.key]?.group.hasOnlineMember(excluding: member.serial) == true
+        }
+        let inflight = session.outbound.extract { phase, delivery in phase == .awaitingPubAck && goes(delivery) }
+        let waiting = session.pending.extract(where: goes)
+        counters.statistics.inflightMessages -= inflight.count
+        for delivery in waiting { dequeued(delivery) }
+        if isEnding {
+            for share in extras.shares { withdraw(session, from: share) }
+            extras.shares = []
+        }
+        for delivery in inflight + waiting {
+            guard let share = delivery.share else { continue }
+            counters.statistics.deliveriesDue -= 1  // counted anew where it goes
+            if share.ownerLoop == index {
+                passOn(delivery.message, of: share, retain: delivery.retain, from: member)
+            } else {
+                write(.shareReturn(share, delivery.message, retain: delivery.retain, from: member), to: share.ownerLoop)
+            }
+        }
+    }
+
+    /// For the member that its group's owner has chosen.
+    func deliverShared(
+        _ message: Message, of reference: ShareReference, to member: SessionReference, options: SubscriptionOptions,
+        source: ConnectionReference?
+    ) {
+        guard let session = session(member) else {
+            // It ended while the letter was under way.
+            if reference.ownerLoop == index { return passOn(message, of: reference, retain: false, from: member) }
+            return write(.shareReturn(reference, message, retain: false, from: member), to: reference.ownerLoop)
+        }
+        Publication.with(message, source: source, nowMilliseconds: clock.monotonicMilliseconds) { publication in
+            deliver(&publication, of: reference, to: session, options: options)
+        }
+    }
+
+    private func deliver(
+        _ publication: inout Publication, of reference: ShareReference, to session: Session, options: SubscriptionOptions
+    ) {
+        deliver(
+            &publication, to: session, qos: min(publication.qos, options.qos),
+            retain: options.retainAsPublished && publication.isRetained,
+            identifiers: options.subscriptionID == 0 ? nil : [options.subscriptionID], share: reference, fansOut: false)
+    }
+
+    // MARK: The owner's side
+
+    func join(_ reference: ShareReference, member: SessionReference, options: SubscriptionOptions, isOnline: Bool) {
+        let state = shares[reference.key] ?? makeShare(reference)
+        state.members[member.serial] = (member, options)
+        state.group.join(member.serial, options: options, isOnline: isOnline)
+    }
+
+    private func makeShare(_ reference: ShareReference) -> ShareState {
+        let state = ShareState(reference: reference, slot: takeSlot())
+        subscribers[Int(state.slot)] = .share(state)
+        shares[reference.key] = state
+        var pattern = reference.key.pattern.string
+        pattern.withUTF8 {
+            _ = tree.insert(UnsafeRawBufferPointer($0), subscriber: state.slot, options: SubscriptionOptions(qos: .exactlyOnce))
+        }
+        return state
+    }
+
+    func leave(_ reference: ShareReference, member: SessionReference) {
+        guard let state = shares[reference.key] else { return }
+        state.members[member.serial] = nil
+        state.group.leave(member.serial)
+        guard state.group.isEmpty else { return }
+        var pattern = reference.key.pattern.string
+        pattern.withUTF8 { _ = tree.remove(UnsafeRawBufferPointer($0), subscriber: state.slot) }
+        shares[reference.key] = nil
+        freeSlot(state.slot)
+    }
+
+    func deliverShared(_ publication: inout Publication, of state: ShareState) {
+        guard let chosen = state.group.choose(), let member = state.members[chosen.id] else { return counters.dropped(.noShareMember) }
+        if Int(member.reference.loop) != index {
+            return write(
+                .shareDelivery(
+                    state.reference, publication.message(), member: member.reference, options: member.options,
+                    from: publication.source),
+                to: Int(member.reference.loop))
+        }
+        guard let session = session(member.reference) else { return counters.dropped(.noShareMember) }
+        deliver(&publication, of: state.reference, to: session, options: member.options)
+    }
+
+    /// A message that a member gave back: to another one if anybody is online, else back to a member that keeps it.
+    func passOn(_ message: Message, of reference: ShareReference, retain: Bool, from old: SessionReference) {
+        guard let state = shares[reference.key] else {
+            counters.statistics.deliveriesDue += 1
+            return counters.dropped(.noShareMember)
+        }
+        let chosen = state.group.choose(excluding: state.group.hasOnlineMember(excluding: old.serial) ? old.serial : nil)
+        guard let chosen, let member = state.members[chosen.id] else {
+            counters.statistics.deliveriesDue += 1
+            return counters.dropped(.noShareMember)
+        }
+        if Int(member.reference.loop) != index {
+            return write(
+                .shareDelivery(reference, message, member: member.reference, options: member.options, from: nil),
+                to: Int(member.reference.loop))
+        }
+        deliverShared(message, of: reference, to: member.reference, options: member.options, source: nil)
+    }
+}

@@ -1,0 +1,312 @@
+import DequeModule
+import Logging
+import MQTTModel
+import MQTTSession
+import MQTTWire
+import NIOCore
+import PluginAPI
+import Routing
+
+/// One node of the in-process cluster: an event loop with its connections, its sessions, its topic tree and its shard
+/// of the retained messages. Everything here is touched on the loop only; other loops write letters.
+///
+/// A *tick* is one turn of the event loop: what is to be sent gathers in the connections' output buffers and in the
+/// outboxes, and leaves at the end, letters first, so that what one loop has told a client the other loops know.
+final class BrokerLoop {
+    let index: Int
+    let nodes: [LoopNode]
+    let configuration: BrokerConfiguration
+    let directory: SessionDirectory
+    let totals: BrokerTotals
+    let hooks: HookTable
+    let authenticator: (any Authenticator)?
+    let logger: Logger
+    let eventLoop: any EventLoop
+    let decodeLimits: DecodeLimits
+    let maxPacketBytes: Int
+    let maxConnectPacketBytes: Int
+    /// Backlogs at which a connected receiver slows its publishers.
+    let slowCount: Int
+    let slowBytes: Int
+    /// This loop's share of the memory for queues.
+    let maxQueuedBytes: Int
+
+    @exclusivity(unchecked) var clock = MessageClock.now
+    @exclusivity(unchecked) var counters = LoopCounters()
+    @exclusivity(unchecked) var log: LogLimiter
+
+    @exclusivity(unchecked) var connections = ConnectionTable()
+    @exclusivity(unchecked) var sessionsByKey: [SessionKey: Session] = [:]
+    /// What each slot of the tree stands for. The first ones are the loops.
+    @exclusivity(unchecked) var subscribers: [Subscriber]
+    @exclusivity(unchecked) var freeSlots: [UInt32] = []
+    @exclusivity(unchecked) var nextSerial: UInt64 = 1
+
+    @exclusivity(unchecked) var tree = TopicTree()
+    @exclusivity(unchecked) var matches = MatchResult()
+    @exclusivity(unchecked) var ownMatches = MatchResult()
+    @exclusivity(unchecked) var routes = RouteCache<RouteEntry>(empty: RouteEntry())
+    @exclusivity(unchecked) var retained = RetainedTree<Message>()
+    @exclusivity(unchecked) var shares: [ShareReference.Key: ShareState] = [:]
+    /// Subscriptions of this loop's sessions by pattern, to tell the other loops of the first and the last.
+    @exclusivity(unchecked) var announced: [ExactText: Int] = [:]
+    /// What other loops announced, counted.
+    @exclusivity(unchecked) var interests: [Interest: Int] = [:]
+
+    @exclusivity(unchecked) var images = ImageCache()
+    @exclusivity(unchecked) var propertyScratch: [UInt8] = []
+    @exclusivity(unchecked) var scratch: [UInt8] = []
+    @exclusivity(unchecked) var holds = HeldPublishes()
+    @exclusivity(unchecked) var timers = TimerQueue()
+    let pool = BlockPool()
+
+    @exclusivity(unchecked) private var isTickOpen = false
+    @exclusivity(unchecked) private var touched: [ConnectionHandler] = []
+    @exclusivity(unchecked) private var doomed: [ConnectionHandler] = []
+    @exclusivity(unchecked) private var resumable: [ConnectionHandler] = []
+    @exclusivity(unchecked) private var outboxes: [[Letter]]
+    @exclusivity(unchecked) private var outboxBytes: [Int]
+    /// Connections that wait for another loop to catch up, by loop.
+    @exclusivity(unchecked) var waitingForLoop: [[ConnectionReference]]
+    @exclusivity(unchecked) var deliveriesInTick = 0
+    @exclusivity(unchecked) private var timerTask: Scheduled<Void>?
+    @exclusivity(unchecked) private var timerTaskDeadline = UInt64.max
+    @exclusivity(unchecked) var retainedSweepCursor: Int?
+    @exclusivity(unchecked) var isStopping = false
+
+    struct Interest: Hashable {
+        let pattern: ExactText
+        let loop: Int
+    }
+
+    init(node: LoopNode, shared: BrokerShared) {
+        index = node.index
+        nodes = shared.nodes
+        eventLoop = node.eventLoop
+        configuration = shared.configuration
+        directory = shared.directory
+        totals = shared.totals
+        authenticator = shared.authenticator
+        logger = shared.logger
+        hooks = HookTable(shared.plugins.map { $0.makeLoopHooks(loop: node.index) })
+        let limits = shared.configuration.limits
+        decodeLimits = DecodeLimits(
+            maxUserProperties: limits.maxUserProperties, maxFiltersPerPacket: limits.maxFiltersPerPacket,
+            maxTopicBytes: limits.maxTopicBytes, maxTopicLevels: limits.maxTopicLevels, maxClientIDBytes: limits.maxClientIDBytes)
+        maxPacketBytes = limits.maxPacketBytes
+        maxConnectPacketBytes = limits.maxConnectPacketBytes
+        let sessions = shared.configuration.sessions
+        slowCount = max(1, min(4096, sessions.maxQueuedMessages / 2))
+        slowBytes = max(1, min(1 << 20, sessions.maxQueuedBytes / 2))
+        maxQueuedBytes = sessions.maxTotalQueuedBytes / shared.nodes.count
+        log = LogLimiter(logger: shared.logger)
+        subscribers = shared.nodes.indices.map { .loop($0) }
+        outboxes = shared.nodes.map { _ in [] }
+        outboxBytes = shared.nodes.map { _ in 0 }
+        waitingForLoop = shared.nodes.map { _ in [] }
+        counters.statistics.eventLoops = 1
+    }
+
+    // MARK: The tick
+
+    /// Before anything is done for a packet: reads letters that came first.
+    @inline(__always)
+    func beginWork() {
+        if !isTickOpen { openTick() }
+        if !nodes[index].mailbox.isEmpty { readMailbox() }
+    }
+
+    private func openTick() {
+        isTickOpen = true
+        clock = .now
+        eventLoop.assumeIsolatedUnsafeUnchecked().execute { [self] in endTick() }
+    }
+
+    func touch(_ connection: ConnectionHandler) {
+        connection.isTouched = true
+        touched.append(connection)
+        if !isTickOpen { openTick() }
+    }
+
+    /// Closes the connection at the end of the tick, when no message is being routed.
+    func doom(_ connection: ConnectionHandler, _ reason: DisconnectReason) {
+        guard connection.doom == nil, connection.phase < .closing else { return }
+        connection.doom = reason
+        doomed.append(connection)
+        if !isTickOpen { openTick() }
+    }
+
+    func resumeLater(_ connection: ConnectionHandler) {
+        guard !connection.isResumable else { return }
+        connection.isResumable = true
+        resumable.append(connection)
+        if !isTickOpen { openTick() }
+    }
+
+    /// A letter for another loop, sent at the end of the tick.
+    func write(_ letter: Letter, to loop: Int) {
+        outboxes[loop].append(letter)
+        outboxBytes[loop] += letter.backlogBytes
+        if !isTickOpen { openTick() }
+    }
+
+    func writeToAll(_ letter: Letter) {
+        for loop in nodes.indices where loop != index { write(letter, to: loop) }
+    }
+
+    private func endTick() {
+        // Each step may cause more of the others; a publisher that is resumed gets one turn a tick.
+        let readers = resumable
+        resumable = []
+        for connection in readers {
+            connection.isResumable = false
+            if connection.pauses == 0 { connection.resumeReading() }
+        }
+        while !doomed.isEmpty {
+            let closing = doomed
+            doomed = []
+            for connection in closing {
+                if let reason = connection.doom { connection.close(reason) }
+            }
+        }
+        for loop in outboxes.indices where !outboxes[loop].isEmpty {
+            nodes[loop].post(outboxes[loop], bytes: outboxBytes[loop])
+            outboxes[loop] = []
+            outboxBytes[loop] = 0
+        }
+        for connection in touched {
+            connection.isTouched = false
+            connection.flush()
+        }
+        touched.removeAll(keepingCapacity: true)
+        if deliveriesInTick > 0 {
+            let now = MessageClock.now.monotonicNanoseconds
+            counters.statistics.deliveryLatency.record(
+                microseconds: (now &- clock.monotonicNanoseconds) / 1000, times: deliveriesInTick)
+            deliveriesInTick = 0
+        }
+        isTickOpen = false
+        if !resumable.isEmpty || !doomed.isEmpty { openTick() }
+    }
+
+    // MARK: Letters
+
+    func readMailbox() {
+        if !isTickOpen { openTick() }
+        let letters = nodes[index].mailbox.take()
+        var bytes = 0
+        for letter in letters {
+            bytes += letter.backlogBytes
+            read(letter)
+        }
+        nodes[index].mailbox.read(bytes: bytes)
+    }
+
+    private func read(_ letter: Letter) {
+        switch letter {
+        case .publish(let message, let source): routeFromOtherLoop(message, source: source)
+        case .interest(let pattern, let loop, let delta): changeInterest(pattern, of: loop, by: delta)
+        case .retain(let message): retainHere(message)
+        case .retainedQuery(let query): answer(query)
+        case .retainedPage(let page): received(page)
+        case .joinShare(let reference, let member, let options, let isOnline):
+            join(reference, member: member, options: options, isOnline: isOnline)
+        case .leaveShare(let reference, let member): leave(reference, member: member)
+        case .shareMemberOnline(let reference, let member, let isOnline):
+            shares[reference.key]?.group.setOnline(member.serial, isOnline)
+        case .shareMemberCongested(let reference, let member, let isCongested):
+            shares[reference.key]?.group.setCongested(member.serial, isCongested)
+        case .shareReturn(let reference, let message, let retain, let member):
+            passOn(message, of: reference, retain: retain, from: member)
+        case .shareDelivery(let reference, let message, let member, let options, let source):
+            deliverShared(message, of: reference, to: member, options: options, source: source)
+        case .adopt(let transfer): adopt(transfer)
+        case .slow(let reference): connections[reference]?.pause()
+        case .resume(let reference): connections[reference]?.unpause()
+        case .backlogQuery(let loop): write(.backlogDrained(loop: index), to: loop)
+        case .backlogDrained(let loop):
+            let waiting = waitingForLoop[loop]
+            waitingForLoop[loop] = []
+            for reference in waiting { connections[reference]?.unpause() }
+        }
+    }
+
+    // MARK: Timers
+
+    func addTimer(_ purpose: TimerQueue.Purpose, slot: UInt32, serial: UInt64, afterMilliseconds delay: UInt64) {
+        let deadline = clock.monotonicMilliseconds &+ delay
+        let timer = TimerQueue.Timer(deadlineMilliseconds: deadline, serial: serial, slot: slot, purpose: purpose)
+        if timers.add(timer) { schedule(deadline) }
+    }
+
+    private func schedule(_ deadline: UInt64) {
+        guard deadline < timerTaskDeadline, !isStopping else { return }
+        timerTask?.cancel()
+        timerTaskDeadline = deadline
+        let now = MessageClock.now.monotonicMilliseconds
+        let wait = deadline > now ? deadline - now : 0
+        timerTask = eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: .milliseconds(Int64(wait) + 1)) { [self] in
+            fireTimers()
+        }
+    }
+
+    func cancelTimers() { timerTask?.cancel() }
+
+    private func fireTimers() {
+        timerTask = nil
+        let due = timerTaskDeadline
+        timerTaskDeadline = .max
+        beginWork()
+        let now = clock.monotonicMilliseconds
+        if now >= due { counters.statistics.eventLoopLag.record(microseconds: (now - due) * 1000) }
+        while let timer = timers.popDue(atMilliseconds: now) { fire(timer) }
+        if let next = timers.nextDeadlineMilliseconds { schedule(next) }
+    }
+
+    private func fire(_ timer: TimerQueue.Timer) {
+        switch timer.purpose {
+        case .connectTimeout:
+            guard let connection = connections[timer.slot, UInt32(truncatingIfNeeded: timer.serial)] else { return }
+            connectTimedOut(connection)
+        case .keepAlive:
+            guard let connection = connections[timer.slot, UInt32(truncatingIfNeeded: timer.serial)] else { return }
+            checkKeepAlive(connection)
+        case .closeLingering:
+            connections[timer.slot, UInt32(truncatingIfNeeded: timer.serial)]?.closeNow()
+        case .sessionEnd:
+            if let session = session(atSlot: timer.slot, serial: timer.serial) { endIfDue(session) }
+        case .will:
+            if let session = session(atSlot: timer.slot, serial: timer.serial) { publishWillIfDue(session) }
+        case .stalledReceiver:
+            if let session = session(atSlot: timer.slot, serial: timer.serial) { checkProgress(session) }
+        case .retainedSweep:
+            sweepRetained()
+        }
+    }
+
+    // MARK: Slots
+
+    func session(atSlot slot: UInt32, serial: UInt64) -> Session? {
+        guard Int(slot) < subscribers.count, case .session(let session) = subscribers[Int(slot)], session.serial == serial else {
+            return nil
+        }
+        return session
+    }
+
+    func session(_ reference: SessionReference) -> Session? { session(atSlot: reference.slot, serial: reference.serial) }
+
+    func reference(of session: Session) -> SessionReference {
+        SessionReference(loop: UInt16(index), slot: session.slot, serial: session.serial)
+    }
+
+    func takeSlot() -> UInt32 {
+        if let slot = freeSlots.popLast() { return slot }
+        subscribers.append(.free)
+        return UInt32(subscribers.count - 1)
+    }
+
+    func freeSlot(_ slot: UInt32) {
+        subscribers[Int(slot)] = .free
+        freeSlots.append(slot)
+    }
+}

@@ -1,0 +1,362 @@
+import MQTTModel
+import MQTTSession
+import MQTTWire
+import NIOCore
+import PluginAPI
+import Transport
+
+/// One network connection: takes bytes from its channel, gives packets to its loop, and gathers what the loop answers.
+///
+/// The narrow seam between I/O and broker: bytes in (`channelRead`), touched connections out (`flush`). Owned by one loop.
+final class ConnectionHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    enum Phase: UInt8, Comparable {
+        /// Nothing but CONNECT may come.
+        case awaitingConnect
+        /// An authenticator thinks; nothing is read.
+        case authenticating
+        /// Enhanced authentication before CONNACK: nothing but AUTH may come.
+        case exchanging
+        case connected
+        /// Everything is said; waits for the peer to close, and discards what comes.
+        case closing
+        /// Moved to another loop or closed.
+        case gone
+
+        static func < (left: Phase, right: Phase) -> Bool { left.rawValue < right.rawValue }
+    }
+
+    /// What few connections have.
+    final class Extras {
+        @exclusivity(unchecked) var inboundAliases: InboundTopicAliases?
+        @exclusivity(unchecked) var outboundAliases: OutboundTopicAliases?
+        /// CONNECT and what is known of the client, while an authenticator decides.
+        @exclusivity(unchecked) var connect: Connect?
+        @exclusivity(unchecked) var admission: Admission?
+        @exclusivity(unchecked) var authenticationMethod: String?
+        @exclusivity(unchecked) var authenticationRounds = 0
+        @exclusivity(unchecked) var isReauthenticating = false
+        @exclusivity(unchecked) var transfer: ConnectionTransfer?
+    }
+
+    /// Outlives its connections: the service lets it go only after its event loop has ended.
+    unowned(unsafe) let loop: BrokerLoop
+    let listener: ListenerProfile
+    let peerAddress: String
+
+    @exclusivity(unchecked) var phase = Phase.awaitingConnect
+    @exclusivity(unchecked) var version = ProtocolVersion.v3_1_1
+    @exclusivity(unchecked) var session: Session?
+    @exclusivity(unchecked) var client: ClientInfo?
+    @exclusivity(unchecked) var extras: Extras?
+    @exclusivity(unchecked) var gate = AckGate()
+    /// Slot and generation in the loop's connection table.
+    @exclusivity(unchecked) var slot: UInt32 = 0
+    @exclusivity(unchecked) var generation: UInt32 = 0
+    /// QoS 0 messages of this publisher that a plugin holds.
+    @exclusivity(unchecked) var heldQoS0: Int32 = 0
+    /// Reasons not to read from the socket.
+    @exclusivity(unchecked) var pauses: Int32 = 0
+    /// The largest packet that the client takes [MQTT-3.1.2-24].
+    @exclusivity(unchecked) var maxPacketBytes = Int.max
+    @exclusivity(unchecked) var lastPacketMilliseconds: UInt64 = 0
+    @exclusivity(unchecked) var keepAliveMilliseconds: UInt64 = 0
+    @exclusivity(unchecked) var wantsProblemInformation = true
+    @exclusivity(unchecked) var pausedForHolds = false
+    @exclusivity(unchecked) var isTouched = false
+    @exclusivity(unchecked) var isResumable = false
+    /// Set while the loop must not be re-entered: the connection is closed at the end of the tick.
+    @exclusivity(unchecked) var doom: DisconnectReason?
+
+    @exclusivity(unchecked) var output = OutputBuffer()
+    /// Bytes that NIO holds because the socket was full.
+    @exclusivity(unchecked) private var bytesInChannel = 0
+    /// Writes that went through: tells a slow receiver from one that has stopped.
+    @exclusivity(unchecked) private(set) var progress: UInt64 = 0
+    @exclusivity(unchecked) private var unread: ByteBuffer?
+    /// Bytes that `unread` needs before it is worth another look.
+    @exclusivity(unchecked) private var unreadNeeded = 0
+    @exclusivity(unchecked) private var context: ChannelHandlerContext?
+    @exclusivity(unchecked) private var descriptor: CInt = -1
+
+    init(loop: BrokerLoop, listener: ListenerProfile, peerAddress: String, transfer: ConnectionTransfer? = nil) {
+        self.loop = loop
+        self.listener = listener
+        self.peerAddress = peerAddress
+        if let transfer { withExtras { $0.transfer = transfer } }
+    }
+
+    var reference: ConnectionReference {
+        ConnectionReference(loop: UInt16(loop.index), slot: slot, generation: generation)
+    }
+
+    /// Identity in timers.
+    var serial: UInt64 { UInt64(generation) }
+
+    func withExtras<Result>(_ body: (Extras) -> Result) -> Result {
+        if let extras { return body(extras) }
+        let made = Extras()
+        extras = made
+        return body(made)
+    }
+
+    /// Bytes not yet taken by the socket.
+    var unsentBytes: Int { output.count &+ bytesInChannel }
+
+    // MARK: Channel events, in the order in which they happen
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        let handle = try? context.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { $0 }
+        descriptor = handle ?? -1
+        loop.beginWork()
+        loop.connectionBegan(self)
+        if let transfer = extras?.transfer {
+            extras?.transfer = nil
+            if !transfer.unread.isEmpty { unread = ByteBuffer(bytes: transfer.unread) }
+            loop.adopted(self, transfer)
+            if canRead { readUnread() }
+        }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var buffer = unwrapInboundIn(data)
+        loop.beginWork()
+        loop.counters.statistics.bytesReceived &+= buffer.readableBytes
+        lastPacketMilliseconds = loop.clock.monotonicMilliseconds
+        guard phase < .closing else { return }
+        if unread == nil, canRead {
+            let consumed = buffer.withUnsafeReadableBytes { process($0) }
+            if consumed < buffer.readableBytes, phase < .closing {
+                buffer.moveReaderIndex(forwardBy: consumed)
+                var rest = ByteBuffer()
+                rest.reserveCapacity(max(buffer.readableBytes, min(unreadNeeded, 2 * buffer.readableBytes)))
+                rest.writeBuffer(&buffer)
+                unread = rest
+            }
+        } else {
+            if unread == nil { unread = ByteBuffer() }
+            unread!.writeBuffer(&buffer)  // set on the line before
+            if canRead { readUnread() }
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        descriptor = -1
+        loop.beginWork()
+        if phase < .closing {
+            loop.connectionEnded(self, DisconnectReason(cause: .connectionLost, code: .success))
+        }
+        phase = .gone
+        loop.connectionGone(self)
+        unread = nil
+        output.removeAll(pool: loop.pool)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+
+    // MARK: Reading
+
+    var canRead: Bool { pauses == 0 && phase != .authenticating && phase < .closing }
+
+    /// Takes packets from the front of `bytes`.
+    /// - Returns: How many bytes they were.
+    private func process(_ bytes: UnsafeRawBufferPointer) -> Int {
+        var offset = 0
+        while true {
+            let limit = phase == .connected ? loop.maxPacketBytes : loop.maxConnectPacketBytes
+            switch readFrame(bytes, at: offset, maxPacketBytes: limit) {
+            case .frame(let frame):
+                loop.received(frame, in: bytes, on: self)
+                offset = frame.end
+                guard canRead else { return offset }
+            case .needMore(let total):
+                unreadNeeded = total
+                return offset
+            case .malformed(let error):
+                loop.malformed(error, on: self)
+                return bytes.count
+            }
+        }
+    }
+
+    private func readUnread() {
+        guard var buffer = unread, buffer.readableBytes >= unreadNeeded else { return }
+        unread = nil
+        unreadNeeded = 0
+        let consumed = buffer.withUnsafeReadableBytes { process($0) }
+        guard phase < .closing, consumed < buffer.readableBytes else { return }
+        buffer.moveReaderIndex(forwardBy: consumed)
+        if consumed > 0 { buffer.discardReadBytes() }
+        unread = buffer
+    }
+
+    /// Bytes that wait to be read, for a connection that leaves for another loop.
+    func takeUnread() -> [UInt8] {
+        defer { unread = nil }
+        return unread.map { Array($0.readableBytesView) } ?? []
+    }
+
+    /// Stops reading from the socket; one more reason.
+    func pause() {
+        pauses += 1
+        if pauses == 1 {
+            loop.counters.statistics.pausedPublishers += 1
+            try? context?.channel.syncOptions?.setOption(.autoRead, value: false)
+        }
+    }
+
+    /// One reason less. What was read already is handled at the end of the tick, never inside another packet.
+    func unpause() {
+        pauses -= 1
+        guard pauses == 0 else { return }
+        loop.counters.statistics.pausedPublishers -= 1
+        loop.resumeLater(self)
+    }
+
+    /// Handles what waited, and reads on.
+    func resumeReading() {
+        guard phase < .closing else { return }
+        if canRead, unread != nil { readUnread() }
+        if canRead {
+            try? context?.channel.syncOptions?.setOption(.autoRead, value: true)
+            context?.read()
+        }
+    }
+
+    // MARK: Writing
+
+    @inline(__always)
+    func touch() {
+        if !isTouched { loop.touch(self) }
+    }
+
+    func send(_ packet: Packet) {
+        guard phase < .closing else { return }
+        loop.scratch.removeAll(keepingCapacity: true)
+        guard encodePacket(packet, version: version, into: &loop.scratch, maxPacketBytes: maxPacketBytes) else { return }
+        loop.scratch.withUnsafeBytes { output.append($0, pool: loop.pool) }
+        loop.counters.statistics.packetsSent &+= 1
+        touch()
+    }
+
+    /// PUBACK, PUBREC, PUBREL or PUBCOMP. Success is four bytes in every version.
+    @inline(__always)
+    func sendAcknowledgement(type: UInt8, packetID: UInt16, reason: ReasonCode = .success) {
+        guard phase < .closing else { return }
+        let bytes = output.reserve(5, pool: loop.pool)
+        bytes.storeBytes(of: type, as: UInt8.self)
+        bytes.storeBytes(of: UInt8(truncatingIfNeeded: packetID &>> 8), toByteOffset: 2, as: UInt8.self)
+        bytes.storeBytes(of: UInt8(truncatingIfNeeded: packetID), toByteOffset: 3, as: UInt8.self)
+        if reason.rawValue != 0, version == .v5 {
+            bytes.storeBytes(of: 3, toByteOffset: 1, as: UInt8.self)
+            bytes.storeBytes(of: reason.rawValue, toByteOffset: 4, as: UInt8.self)
+            output.commit(5)
+        } else {
+            bytes.storeBytes(of: 2, toByteOffset: 1, as: UInt8.self)
+            output.commit(4)
+        }
+        loop.counters.statistics.packetsSent &+= 1
+        touch()
+    }
+
+    /// Writes what has gathered: one system call, and NIO takes over when the socket is full.
+    func flush() {
+        guard !output.isEmpty, bytesInChannel == 0 else { return }
+        let count = output.count
+        var written = 0
+        if descriptor >= 0 {
+            switch output.withBytes({ DirectSocket.write(descriptor, $0.baseAddress.unsafelyUnwrapped, count: $0.count) }) {
+            case .wrote(let bytes): written = bytes
+            case .wouldBlock: break
+            case .failed:
+                // The channel will notice too; what is left can't be sent.
+                output.removeAll(pool: loop.pool)
+                context?.close(promise: nil)
+                return
+            }
+        }
+        if written > 0 { progress &+= 1 }
+        loop.counters.statistics.bytesSent &+= count
+        if written == count {
+            output.removeAll(pool: loop.pool)
+            return
+        }
+        writeThroughChannel(from: written)
+    }
+
+    private func writeThroughChannel(from start: Int) {
+        guard let context else {
+            output.removeAll(pool: loop.pool)
+            return
+        }
+        var buffer = context.channel.allocator.buffer(capacity: output.count - start)
+        output.withBytes { _ = buffer.writeBytes(UnsafeRawBufferPointer(rebasing: $0[start...])) }
+        output.removeAll(pool: loop.pool)
+        bytesInChannel = buffer.readableBytes
+        context.writeAndFlush(wrapOutboundOut(buffer)).assumeIsolated().whenComplete { [self] result in
+            bytesInChannel = 0
+            guard case .success = result else { return }
+            progress &+= 1
+            loop.beginWork()
+            if phase == .closing { return finishClosing() }
+            flush()
+            if bytesInChannel == 0, let session { loop.pump(session) }
+        }
+    }
+
+    // MARK: Closing
+
+    /// Says DISCONNECT where the protocol has it, ends the session's connection, and closes when all is sent.
+    ///
+    /// Not to be called while a message is being routed: `BrokerLoop.doom` is for that.
+    func close(_ reason: DisconnectReason, detail: String? = nil, ending: WillPlan.Ending = .other) {
+        guard phase < .closing else { return }
+        if phase == .connected, version == .v5, reason.cause != .client, reason.cause != .connectionLost {
+            send(.disconnect(Disconnect(reason: reason.code, reasonString: detail)))
+        }
+        loop.connectionEnded(self, reason, detail: detail, ending: ending)
+        beginClosing()
+    }
+
+    /// After the last packet: waits until it is written, then for the peer.
+    func beginClosing() {
+        guard phase < .closing else { return }
+        flush()
+        phase = .closing
+        unread = nil
+        if bytesInChannel == 0 { finishClosing() }
+        loop.addTimer(.closeLingering, slot: slot, serial: serial, afterMilliseconds: 2_000)
+    }
+
+    /// Closing at once would reset the connection if the peer has sent more, and the reset would eat what it was told.
+    private func finishClosing() {
+        if descriptor >= 0 { DirectSocket.finishWriting(descriptor) }
+        try? context?.channel.syncOptions?.setOption(.autoRead, value: true)
+        context?.read()
+    }
+
+    /// The peer had its time.
+    func closeNow() { context?.close(promise: nil) }
+
+    /// A second descriptor for another loop; then this channel goes without a word.
+    func leave() -> CInt {
+        guard descriptor >= 0 else { return -1 }
+        let duplicate = DirectSocket.duplicate(descriptor)
+        phase = .gone
+        unread = nil
+        context?.close(promise: nil)
+        return duplicate
+    }
+}

@@ -1,0 +1,76 @@
+import MQTTModel
+import MQTTWire
+
+/// A message while it is being routed: its bytes where they lie (in the read buffer or in a `Message`), and the `Message`
+/// once somebody needs one that lasts. QoS 0 to live subscribers never does.
+struct Publication {
+    let topic: UnsafeRawBufferPointer
+    /// Those that travel, in wire form.
+    let properties: UnsafeRawBufferPointer
+    let payload: UnsafeRawBufferPointer
+    let qos: QoS
+    let isRetained: Bool
+    /// Seconds left of the Message Expiry Interval, `nil` for none.
+    let expirySeconds: UInt32?
+    let publisher: ClientInfo?
+    let sourceSession: UInt64
+    /// The publishing connection, to slow it when receivers are full.
+    let source: ConnectionReference?
+    let clock: MessageClock
+    private var made: Message?
+
+    init(
+        fields: PublishFields, topic: UnsafeRawBufferPointer, properties: UnsafeRawBufferPointer, publisher: ClientInfo?,
+        sourceSession: UInt64, source: ConnectionReference?, clock: MessageClock
+    ) {
+        self.topic = topic
+        self.properties = properties
+        payload = fields.payload
+        qos = fields.qos
+        isRetained = fields.retain
+        expirySeconds = fields.expirySeconds
+        self.publisher = publisher
+        self.sourceSession = sourceSession
+        self.source = source
+        self.clock = clock
+    }
+
+    /// Lends the parts of a message that exists already.
+    static func with<Result>(
+        _ message: Message, source: ConnectionReference?, nowMilliseconds: UInt64, _ body: (inout Publication) -> Result
+    ) -> Result {
+        message.withParts { topic, properties, payload in
+            var publication = Publication(
+                topic: topic, properties: properties, payload: payload, message: message, source: source,
+                nowMilliseconds: nowMilliseconds)
+            return body(&publication)
+        }
+    }
+
+    private init(
+        topic: UnsafeRawBufferPointer, properties: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer, message: Message,
+        source: ConnectionReference?, nowMilliseconds: UInt64
+    ) {
+        self.topic = topic
+        self.properties = properties
+        self.payload = payload
+        qos = message.qos
+        isRetained = message.isRetained
+        expirySeconds = message.remainingExpirySeconds(atMilliseconds: nowMilliseconds)
+        publisher = message.publisher
+        sourceSession = message.sourceSession
+        self.source = source
+        clock = message.received
+        made = message
+    }
+
+    /// The message that may be kept; made at the first call.
+    mutating func message() -> Message {
+        if let made { return made }
+        let message = Message(
+            topic: topic, properties: properties, payload: payload, qos: qos, isRetained: isRetained, publisher: publisher,
+            sourceSession: sourceSession, received: clock, expirySeconds: expirySeconds)
+        made = message
+        return message
+    }
+}

@@ -1,0 +1,102 @@
+import MQTTModel
+import MQTTSession
+import MQTTWire
+
+/// The state of one client that outlives its connections (MQTT 5.0 section 4.1). Lives and dies on one loop.
+///
+/// Small, because ten thousand idle ones must be: what most sessions never need is in `Extras`.
+final class Session {
+    let key: SessionKey
+    /// Unique in this process, never reused; 0 is nobody.
+    let serial: UInt64
+    let slot: UInt32
+
+    /// The connection that the session has now. It clears this when it ends.
+    @exclusivity(unchecked) unowned(unsafe) var connection: ConnectionHandler?
+    /// Where an embedded program's subscription gets its messages: such a session has no connection.
+    @exclusivity(unchecked) var sink: MessageSink?
+
+    @exclusivity(unchecked) var inbound = InboundFlow()
+    @exclusivity(unchecked) var outbound = OutboundFlow()
+    @exclusivity(unchecked) var pending = PendingQueue()
+    /// Indices in the loop's topic tree.
+    @exclusivity(unchecked) var subscriptions: [UInt32] = []
+    @exclusivity(unchecked) var extras: Extras?
+
+    /// Seconds that the session outlives its connection; 0: ends with it; `UInt32.max`: never ends.
+    @exclusivity(unchecked) var expirySeconds: UInt32 = 0
+    /// Messages in flight at most: the client's Receive Maximum or the server's limit.
+    @exclusivity(unchecked) var window: Int32 = 0
+    /// Cannot be sent to, though it is connected: full and not reading. Slows nobody until it reads again.
+    @exclusivity(unchecked) var isStalled = false
+
+    /// What most sessions never have.
+    final class Extras {
+        @exclusivity(unchecked) var shares: [ShareMembership] = []
+        /// The will of the current connection, or of the last one until its delay has passed.
+        @exclusivity(unchecked) var will: PlannedWill?
+        @exclusivity(unchecked) var replays: [RetainedReplay] = []
+        @exclusivity(unchecked) var nextReplay: UInt32 = 1
+        /// When the session ends, if nobody connects: milliseconds of the monotonic clock.
+        @exclusivity(unchecked) var endsAtMilliseconds: UInt64?
+        /// Publishers that wait for this receiver.
+        @exclusivity(unchecked) var waitingPublishers: Set<ConnectionReference> = []
+        /// Flushes seen when the first of them began to wait.
+        @exclusivity(unchecked) var progressAtCongestion: UInt64 = 0
+        @exclusivity(unchecked) var isCongestionKnownToShares = false
+    }
+
+    init(key: SessionKey, serial: UInt64, slot: UInt32) {
+        self.key = key
+        self.serial = serial
+        self.slot = slot
+    }
+
+    func withExtras<Result>(_ body: (Extras) -> Result) -> Result {
+        if let extras { return body(extras) }
+        let made = Extras()
+        extras = made
+        return body(made)
+    }
+
+    var isOnline: Bool { connection != nil || sink != nil }
+
+    /// Whether the session survives its connection.
+    var isPersistent: Bool { expirySeconds > 0 }
+}
+
+/// A will and who left it.
+struct PlannedWill {
+    let will: Connect.Will
+    let client: ClientInfo
+    /// Published at this time unless the session is resumed; `nil` while the connection lives.
+    var dueAtMilliseconds: UInt64?
+}
+
+/// A session's part in a shared subscription.
+struct ShareMembership {
+    let reference: ShareReference
+    let filter: TopicFilter
+    let qos: QoS
+}
+
+/// Retained messages on their way to a new subscription, page by page as the client takes them.
+struct RetainedReplay {
+    let number: UInt32
+    let pattern: String
+    let qos: QoS
+    let subscriptionID: UInt32
+    /// Shards that have not answered to the end.
+    var shards: [Int]
+    var cursor: Int?
+    /// A page has been asked for and has not come.
+    var isWaiting = false
+    /// Messages that have come and were not sent yet, in order of sending.
+    var page: [Message] = []
+    var pageIndex = 0
+}
+
+/// Takes messages for a subscription in this process.
+struct MessageSink: Sendable {
+    let receive: @Sendable (Message) -> Void
+}

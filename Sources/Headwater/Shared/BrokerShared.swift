@@ -1,0 +1,13 @@
+import Logging
+import PluginAPI
+
+/// What every loop gets at its birth: immutable, or Sendable with its own protection.
+struct BrokerShared: Sendable {
+    let configuration: BrokerConfiguration
+    let nodes: [LoopNode]
+    let directory: SessionDirectory
+    let totals: BrokerTotals
+    let plugins: [any BrokerPlugin]
+    let authenticator: (any Authenticator)?
+    let logger: Logger
+}

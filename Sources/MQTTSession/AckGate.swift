@@ -1,0 +1,66 @@
+import DequeModule
+import MQTTModel
+
+/// Decides when a PUBACK or PUBREC may leave: after every promise made for the message is kept, and in the order in
+/// which the PUBLISH packets came [MQTT-4.6.0-2] [MQTT-4.6.0-3].
+///
+/// One per connection: an acknowledgement that is due when the connection has gone is never sent.
+package struct AckGate {
+    package struct Acknowledgement: Equatable {
+        package let packetID: UInt16
+        package let qos: QoS
+        package let reason: ReasonCode
+
+        package init(packetID: UInt16, qos: QoS, reason: ReasonCode) {
+            self.packetID = packetID
+            self.qos = qos
+            self.reason = reason
+        }
+    }
+
+    private enum Entry {
+        case waiting(packetID: UInt16, qos: QoS)
+        case ready(Acknowledgement)
+    }
+
+    private var entries = Deque<Entry>()
+    /// Sequence number of the first entry.
+    private var firstSequence: UInt64 = 0
+    /// Entries that wait.
+    package private(set) var waiting = 0
+
+    package init() {}
+
+    /// Nothing is held: an acknowledgement may leave at once, without passing through here.
+    package var isOpen: Bool { entries.isEmpty }
+
+    /// Holds the acknowledgement of a message; `complete` names it by the sequence number.
+    package mutating func hold(packetID: UInt16, qos: QoS) -> UInt64 {
+        entries.append(.waiting(packetID: packetID, qos: qos))
+        waiting += 1
+        return firstSequence + UInt64(entries.count - 1)
+    }
+
+    /// Queues one that waits for nothing but its predecessors.
+    package mutating func append(_ acknowledgement: Acknowledgement) {
+        entries.append(.ready(acknowledgement))
+    }
+
+    /// The promises for `sequence` are kept, or will never be. Unknown numbers are ignored.
+    package mutating func complete(_ sequence: UInt64, reason: ReasonCode) {
+        guard sequence >= firstSequence, sequence - firstSequence < UInt64(entries.count) else { return }
+        let index = Int(sequence - firstSequence)
+        guard case .waiting(let packetID, let qos) = entries[index] else { return }
+        entries[index] = .ready(Acknowledgement(packetID: packetID, qos: qos, reason: reason))
+        waiting -= 1
+    }
+
+    /// The next acknowledgement that may leave.
+    package mutating func popReady() -> Acknowledgement? {
+        guard case .ready(let acknowledgement)? = entries.first else { return nil }
+        entries.removeFirst()
+        firstSequence += 1
+        if entries.isEmpty { entries = Deque() }
+        return acknowledgement
+    }
+}

@@ -1,0 +1,33 @@
+/// A set of packet identifiers as a bitmap that grows to the highest one seen: clients count upwards from 1, so it
+/// stays small; 8 KiB at most.
+package struct PacketIDSet {
+    private var words: [UInt64] = []
+    package private(set) var count = 0
+
+    package init() {}
+
+    package func contains(_ id: UInt16) -> Bool {
+        let word = Int(id >> 6)
+        return word < words.count && words[word] & (1 << UInt64(id & 63)) != 0
+    }
+
+    /// `false` if it was there already.
+    package mutating func insert(_ id: UInt16) -> Bool {
+        let word = Int(id >> 6), bit: UInt64 = 1 << UInt64(id & 63)
+        while words.count <= word { words.append(0) }
+        if words[word] & bit != 0 { return false }
+        words[word] |= bit
+        count += 1
+        return true
+    }
+
+    /// `false` if it was not there.
+    package mutating func remove(_ id: UInt16) -> Bool {
+        let word = Int(id >> 6), bit: UInt64 = 1 << UInt64(id & 63)
+        guard word < words.count, words[word] & bit != 0 else { return false }
+        words[word] &= ~bit
+        count -= 1
+        if count == 0 { words = [] }
+        return true
+    }
+}

@@ -1,0 +1,24 @@
+import MQTTModel
+
+/// Names one shared subscription group (`$share/NAME/FILTER`) and the event loop that owns it.
+package final class ShareReference: Sendable {
+    package struct Key: Hashable, Sendable {
+        package let tenant: ExactText
+        package let name: ExactText
+        package let pattern: ExactText
+
+        package init(tenant: String, name: String, pattern: String) {
+            self.tenant = ExactText(tenant)
+            self.name = ExactText(name)
+            self.pattern = ExactText(pattern)
+        }
+    }
+
+    package let key: Key
+    package let ownerLoop: Int
+
+    package init(key: Key, ownerLoop: Int) {
+        self.key = key
+        self.ownerLoop = ownerLoop
+    }
+}

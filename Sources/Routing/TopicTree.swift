@@ -1,0 +1,301 @@
+import MQTTModel
+
+/// The subscriptions of one loop, arranged so that a topic finds them in a walk down its levels.
+///
+/// Owned by one loop. Flat arrays and numbers, no object per node: a node of 32 bytes knows its `+` and `#` child, and
+/// finds its other children in one table for the whole tree, by (node, level). Subscribers are session slots; those of
+/// a node lie one behind the other. Each subscription is found in O(levels), also among ten thousand of one filter.
+package struct TopicTree {
+    /// No node, no level, no subscription.
+    static let none = UInt32.max
+    /// What stands in `Node.level` for the wildcards, whose nodes hold no text.
+    static let anyLevel = UInt32.max - 1
+    static let allLevels = UInt32.max - 2
+    static let root: UInt32 = 0
+
+    struct Node {
+        /// In a free node: the next free one.
+        var parent: UInt32
+        var level: UInt32
+        var plusChild = TopicTree.none
+        var hashChild = TopicTree.none
+        /// Children other than `+` and `#`.
+        var literalChildren: UInt32 = 0
+        /// A block of `subscribers`; meaningful when `subscriberCount` is not 0.
+        var subscribersStart: UInt32 = 0
+        var subscriberCount: UInt32 = 0
+        var blockPower: UInt8 = 0
+
+        var isNeeded: Bool {
+            subscriberCount != 0 || literalChildren != 0 || plusChild != TopicTree.none || hashChild != TopicTree.none
+        }
+    }
+
+    struct Subscriber {
+        var slot: UInt32
+        var subscription: UInt32
+        var options: SubscriptionOptions
+    }
+
+    private struct Subscription {
+        /// `none` in a free entry.
+        var node: UInt32
+        /// Index among the node's subscribers; in a free entry, the next free one.
+        var position: UInt32
+    }
+
+    /// Changes whenever the result of a match could change. Never 0.
+    package private(set) var generation: UInt64 = 1
+    /// Number of subscriptions.
+    package private(set) var count = 0
+    /// Number of nodes, the root included.
+    package private(set) var nodeCount = 1
+
+    private(set) var nodes = [Node(parent: none, level: none)]
+    private var firstFreeNode = none
+    private(set) var levels = LevelTable()
+    private(set) var children = PairTable()
+    private(set) var subscribers = BlockPool(
+        filler: Subscriber(slot: none, subscription: none, options: SubscriptionOptions(qos: .atMostOnce)))
+    private var subscriptions: [Subscription] = []
+    private var firstFreeSubscription = none
+    /// (node, session slot) -> subscription.
+    private(set) var subscriptionsOfNodes = PairTable()
+    /// One more than the highest session slot seen.
+    private(set) var subscriberLimit = 0
+
+    package init() {}
+
+    // MARK: - SUBSCRIBE and UNSUBSCRIBE
+
+    /// Adds a subscription, or replaces the options of the one that this subscriber has with this filter
+    /// [MQTT-3.8.4-3].
+    ///
+    /// - Parameters:
+    ///   - pattern: A checked topic filter without `$share/NAME/`.
+    ///   - subscriber: A session slot. Memory grows with the highest one: slots are numbers from 0 that are used again.
+    /// - Returns: The number of the subscription, valid until it is removed, and whether it existed.
+    @discardableResult
+    package mutating func insert(
+        _ pattern: UnsafeRawBufferPointer, subscriber: UInt32, options: SubscriptionOptions
+    ) -> (subscription: UInt32, existed: Bool) {
+        let node = makeNode(pattern)
+        let known = subscriptionsOfNodes.value(node, subscriber)
+        if known != Self.none {
+            let index = subscriberIndex(of: known)
+            if subscribers[index].options != options {
+                subscribers[index].options = options
+                generation &+= 1
+            }
+            return (known, true)
+        }
+        let subscription = makeSubscription(node: node, position: nodes[Int(node)].subscriberCount)
+        append(Subscriber(slot: subscriber, subscription: subscription, options: options), to: node)
+        subscriptionsOfNodes.add(node, subscriber, value: subscription)
+        subscriberLimit = max(subscriberLimit, Int(subscriber) + 1)
+        count += 1
+        generation &+= 1
+        return (subscription, false)
+    }
+
+    /// Removes the subscription of a subscriber. `false` says that there was none.
+    @discardableResult
+    package mutating func remove(_ pattern: UnsafeRawBufferPointer, subscriber: UInt32) -> Bool {
+        guard let subscription = find(pattern, subscriber: subscriber) else { return false }
+        remove(subscription: subscription)
+        return true
+    }
+
+    /// Removes a subscription that exists.
+    package mutating func remove(subscription: UInt32) {
+        let node = subscriptions[Int(subscription)].node
+        precondition(node != Self.none, "removed a subscription that does not exist")
+        let index = subscriberIndex(of: subscription)
+        subscriptionsOfNodes.remove(node, subscribers[index].slot)
+        // The last subscriber of the node takes the place of the one that leaves.
+        let last = Int(nodes[Int(node)].subscribersStart + nodes[Int(node)].subscriberCount) - 1
+        if index != last {
+            let moved = subscribers[last]
+            subscribers[index] = moved
+            subscriptions[Int(moved.subscription)].position = subscriptions[Int(subscription)].position
+        }
+        subscriptions[Int(subscription)] = Subscription(node: Self.none, position: firstFreeSubscription)
+        firstFreeSubscription = subscription
+        dropLastSubscriber(of: node)
+        prune(node)
+        count -= 1
+        generation &+= 1
+    }
+
+    // MARK: - Questions
+
+    /// The subscription of a subscriber with a filter.
+    package func find(_ pattern: UnsafeRawBufferPointer, subscriber: UInt32) -> UInt32? {
+        let node = findNode(pattern)
+        guard node != Self.none else { return nil }
+        let subscription = subscriptionsOfNodes.value(node, subscriber)
+        return subscription == Self.none ? nil : subscription
+    }
+
+    /// The options of a subscription that exists.
+    package func options(of subscription: UInt32) -> SubscriptionOptions {
+        subscribers[subscriberIndex(of: subscription)].options
+    }
+
+    /// The session slot of a subscription that exists.
+    package func subscriber(of subscription: UInt32) -> UInt32 {
+        subscribers[subscriberIndex(of: subscription)].slot
+    }
+
+    /// The filter of a subscription that exists, without `$share/NAME/`. Not for the path of a message.
+    package func pattern(of subscription: UInt32) -> String {
+        var path: [UInt32] = []
+        var node = subscriptions[Int(subscription)].node
+        precondition(node != Self.none, "asked for a subscription that does not exist")
+        while node != Self.root {
+            path.append(nodes[Int(node)].level)
+            node = nodes[Int(node)].parent
+        }
+        var text: [UInt8] = []
+        for level in path.reversed() {
+            switch level {
+            case Self.anyLevel: text.append(UInt8(ascii: "+"))
+            case Self.allLevels: text.append(UInt8(ascii: "#"))
+            default: levels.withBytes(of: level) { text.append(contentsOf: $0) }
+            }
+            text.append(UInt8(ascii: "/"))
+        }
+        return String(decoding: text.dropLast(), as: UTF8.self)
+    }
+
+    func subscriberIndex(of subscription: UInt32) -> Int {
+        let entry = subscriptions[Int(subscription)]
+        precondition(entry.node != Self.none, "asked for a subscription that does not exist")
+        return Int(nodes[Int(entry.node)].subscribersStart + entry.position)
+    }
+
+    // MARK: - Nodes
+
+    private func findNode(_ pattern: UnsafeRawBufferPointer) -> UInt32 {
+        var node = Self.root
+        for text in TopicLevels(pattern) {
+            if text.isOnly("+") {
+                node = nodes[Int(node)].plusChild
+            } else if text.isOnly("#") {
+                node = nodes[Int(node)].hashChild
+            } else {
+                let level = levels.find(text)
+                node = level == LevelTable.none ? Self.none : children.value(node, level)
+            }
+            if node == Self.none { return Self.none }
+        }
+        return node
+    }
+
+    private mutating func makeNode(_ pattern: UnsafeRawBufferPointer) -> UInt32 {
+        var node = Self.root
+        for text in TopicLevels(pattern) {
+            if text.isOnly("+") {
+                var child = nodes[Int(node)].plusChild
+                if child == Self.none {
+                    child = addNode(Node(parent: node, level: Self.anyLevel))
+                    nodes[Int(node)].plusChild = child
+                }
+                node = child
+            } else if text.isOnly("#") {
+                var child = nodes[Int(node)].hashChild
+                if child == Self.none {
+                    child = addNode(Node(parent: node, level: Self.allLevels))
+                    nodes[Int(node)].hashChild = child
+                }
+                node = child
+            } else {
+                let known = levels.find(text)
+                var child = known == LevelTable.none ? Self.none : children.value(node, known)
+                if child == Self.none {
+                    let level = levels.retain(text)
+                    child = addNode(Node(parent: node, level: level))
+                    children.add(node, level, value: child)
+                    nodes[Int(node)].literalChildren += 1
+                }
+                node = child
+            }
+        }
+        return node
+    }
+
+    private mutating func addNode(_ node: Node) -> UInt32 {
+        nodeCount += 1
+        guard firstFreeNode != Self.none else {
+            nodes.append(node)
+            return UInt32(nodes.count - 1)
+        }
+        let number = firstFreeNode
+        firstFreeNode = nodes[Int(number)].parent
+        nodes[Int(number)] = node
+        return number
+    }
+
+    /// Removes `node` and its ancestors as far as nothing needs them.
+    private mutating func prune(_ start: UInt32) {
+        var number = start
+        while number != Self.root, !nodes[Int(number)].isNeeded {
+            let node = nodes[Int(number)]
+            switch node.level {
+            case Self.anyLevel: nodes[Int(node.parent)].plusChild = Self.none
+            case Self.allLevels: nodes[Int(node.parent)].hashChild = Self.none
+            default:
+                children.remove(node.parent, node.level)
+                levels.release(node.level)
+                nodes[Int(node.parent)].literalChildren -= 1
+            }
+            nodes[Int(number)].parent = firstFreeNode
+            firstFreeNode = number
+            nodeCount -= 1
+            number = node.parent
+        }
+    }
+
+    // MARK: - Subscribers of a node
+
+    private mutating func makeSubscription(node: UInt32, position: UInt32) -> UInt32 {
+        let entry = Subscription(node: node, position: position)
+        guard firstFreeSubscription != Self.none else {
+            subscriptions.append(entry)
+            return UInt32(subscriptions.count - 1)
+        }
+        let number = firstFreeSubscription
+        firstFreeSubscription = subscriptions[Int(number)].position
+        subscriptions[Int(number)] = entry
+        return number
+    }
+
+    private mutating func append(_ subscriber: Subscriber, to number: UInt32) {
+        var node = nodes[Int(number)]
+        if node.subscriberCount == 0 {
+            node.blockPower = 0
+            node.subscribersStart = subscribers.allocate(power: 0)
+        } else if node.subscriberCount == 1 << UInt32(node.blockPower) {
+            node.subscribersStart = subscribers.move(
+                node.subscribersStart, power: node.blockPower, count: Int(node.subscriberCount), toPower: node.blockPower + 1)
+            node.blockPower += 1
+        }
+        subscribers[Int(node.subscribersStart + node.subscriberCount)] = subscriber
+        node.subscriberCount += 1
+        nodes[Int(number)] = node
+    }
+
+    /// Gives back memory at a quarter of the block, not at half: who comes and goes at the border must not copy it.
+    private mutating func dropLastSubscriber(of number: UInt32) {
+        var node = nodes[Int(number)]
+        node.subscriberCount -= 1
+        if node.subscriberCount == 0 {
+            subscribers.free(node.subscribersStart, power: node.blockPower)
+        } else if node.blockPower >= 2, node.subscriberCount <= 1 << UInt32(node.blockPower - 2) {
+            node.subscribersStart = subscribers.move(
+                node.subscribersStart, power: node.blockPower, count: Int(node.subscriberCount), toPower: node.blockPower - 1)
+            node.blockPower -= 1
+        }
+        nodes[Int(number)] = node
+    }
+}

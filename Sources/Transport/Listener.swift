@@ -1,0 +1,50 @@
+import NIOCore
+import NIOPosix
+
+/// Where to listen.
+package enum ListenAddress: Sendable {
+    case tcp(host: String, port: Int)
+    case unix(path: String)
+}
+
+/// An open listener: accepts connections and hands each channel, on its loop, to the initializer.
+package struct Listener: Sendable {
+    package let name: String
+    /// Port that the system chose, `nil` for a Unix socket.
+    package let port: Int?
+    private let channel: any Channel
+    private let unixPath: String?
+
+    /// - Parameter initialize: Called on the accepted channel's loop; throwing closes the channel.
+    /// - Throws: The system's error when the address can't be bound.
+    package static func open(
+        name: String, address: ListenAddress, group: any EventLoopGroup,
+        initialize: @escaping @Sendable (any Channel) throws -> Void
+    ) async throws -> Listener {
+        var bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 4096)
+            .serverChannelOption(.maxMessagesPerRead, value: 64)
+            .childChannelOption(.recvAllocator, value: ReceiveAllocator())
+            .childChannelOption(.maxMessagesPerRead, value: 4)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try initialize(channel) }
+            }
+        switch address {
+        case .tcp(let host, let port):
+            bootstrap = bootstrap
+                .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+                .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            let channel = try await bootstrap.bind(host: host, port: port).get()
+            return Listener(name: name, port: channel.localAddress?.port, channel: channel, unixPath: nil)
+        case .unix(let path):
+            let channel = try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+            return Listener(name: name, port: nil, channel: channel, unixPath: path)
+        }
+    }
+
+    /// Accepts no more connections; those that are open stay. Removes the socket file.
+    package func close() async {
+        try? await channel.close().get()
+        if let unixPath { _ = try? await NIOThreadPool.singleton.runIfActive { unlinkSocket(unixPath) } }
+    }
+}
