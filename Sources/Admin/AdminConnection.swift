@@ -63,7 +63,8 @@ final class AdminConnection: ChannelInboundHandler {
         isAnswered = false
         let size = head.headers.reduce(head.uri.utf8.count) { $0 + $1.name.utf8.count + $1.value.utf8.count + 4 }
         guard size <= Self.maxHeadBytes else {
-            return answer(AdminResponse(.requestHeaderFieldsTooLarge, "request head too large\n"), to: head, serial: serial, context, mayStay: false)
+            return answer(
+                AdminResponse(.requestHeaderFieldsTooLarge, "request head too large\n"), to: head, serial: serial, context, mayStay: false)
         }
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         let loop = context.eventLoop
@@ -93,7 +94,8 @@ final class AdminConnection: ChannelInboundHandler {
         } else if head.version == .http1_0 {
             headers.add(name: "Connection", value: "keep-alive")
         }
-        context.write(wrapOutboundOut(.head(HTTPResponseHead(version: head.version, status: response.status, headers: headers))), promise: nil)
+        context.write(
+            wrapOutboundOut(.head(HTTPResponseHead(version: head.version, status: response.status, headers: headers))), promise: nil)
         if head.method != .HEAD {
             context.write(wrapOutboundOut(.body(.byteBuffer(context.channel.allocator.buffer(string: response.body)))), promise: nil)
         }

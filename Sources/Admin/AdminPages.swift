@@ -48,7 +48,9 @@ struct AdminPages: Sendable {
         var lines = broker.boundListeners.map { "listener \($0.name): \($0.address)" }
         lines += status()
         lines.append("clients connected: \(figures.connections), sessions: \(figures.sessions), subscriptions: \(figures.subscriptions)")
-        lines.append("messages received: \(figures.messagesReceived.total), delivered: \(figures.delivered), dropped: \(figures.dropped.values.reduce(0, +))")
+        lines.append(
+            "messages received: \(figures.messagesReceived.total), delivered: \(figures.delivered), dropped: \(figures.dropped.values.reduce(0, +))"
+        )
         let missing = broker.readiness()
         lines.append(missing.isEmpty ? "ready" : "not ready: \(missing.joined(separator: "; "))")
         // A name with a line end in it must not look like a line of its own.

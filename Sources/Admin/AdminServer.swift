@@ -55,10 +55,12 @@ public final class AdminServer: Service {
 
     /// Closes the listener and its connections. Idempotent.
     public func stop() async {
-        guard let stopped = running.withLock({ running in
-            defer { running = nil }
-            return running
-        }) else { return }
+        guard
+            let stopped = running.withLock({ running in
+                defer { running = nil }
+                return running
+            })
+        else { return }
         try? await stopped.channel.close()
         try? await stopped.group.shutdownGracefully()
     }

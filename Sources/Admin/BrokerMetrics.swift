@@ -19,7 +19,8 @@ struct BrokerMetrics {
     }
 
     private mutating func connections(_ figures: BrokerStatistics) {
-        page.gauge("headwater_start_time_seconds", "When the broker was started, in Unix time.", Int(figures.startedUnixMilliseconds / 1_000))
+        page.gauge(
+            "headwater_start_time_seconds", "When the broker was started, in Unix time.", Int(figures.startedUnixMilliseconds / 1_000))
         page.gauge("headwater_event_loops", "Threads that serve connections.", figures.eventLoops)
         page.gauge("headwater_connections", "Clients connected now.", figures.connections)
         page.counter("headwater_connections_accepted_total", "Network connections accepted.", figures.connectionsAccepted)
@@ -35,7 +36,8 @@ struct BrokerMetrics {
         page.counter("headwater_sent_bytes_total", "Bytes sent to clients.", figures.bytesSent)
         page.counter("headwater_packets_received_total", "MQTT packets received.", figures.packetsReceived)
         page.counter("headwater_packets_sent_total", "MQTT packets sent.", figures.packetsSent)
-        page.gauge("headwater_paused_publishers", "Connections that are not being read now, to slow the publisher.", figures.pausedPublishers)
+        page.gauge(
+            "headwater_paused_publishers", "Connections that are not being read now, to slow the publisher.", figures.pausedPublishers)
     }
 
     private mutating func sessions(_ figures: BrokerStatistics) {
@@ -56,11 +58,13 @@ struct BrokerMetrics {
             byQoS(figures.payloadBytesReceived))
         page.counter(
             "headwater_payload_sent_bytes_total", "Payload bytes of PUBLISH sent, by QoS.", label: "qos", byQoS(figures.payloadBytesSent))
-        page.counter("headwater_messages_without_receiver_total", "PUBLISH routed that nobody had subscribed to.", figures.messagesWithoutReceiver)
+        page.counter(
+            "headwater_messages_without_receiver_total", "PUBLISH routed that nobody had subscribed to.", figures.messagesWithoutReceiver)
         page.counter(
             "headwater_messages_refused_total", "PUBLISH not routed, by reason.", label: "reason",
             BrokerStatistics.RefusalReason.allCases.map { ($0.rawValue, figures.messagesRefused[$0] ?? 0) })
-        page.counter("headwater_duplicates_recognized_total", "QoS 2 PUBLISH received again and not routed again.", figures.duplicatesRecognized)
+        page.counter(
+            "headwater_duplicates_recognized_total", "QoS 2 PUBLISH received again and not routed again.", figures.duplicatesRecognized)
         page.counter("headwater_wills_published_total", "Will messages published.", figures.willsPublished)
         page.gauge("headwater_held_publishes", "Publishes whose acknowledgement waits for a plugin.", figures.heldPublishes)
     }
@@ -91,7 +95,8 @@ struct BrokerMetrics {
     private mutating func plugins(_ metrics: [PluginMetric]) {
         var order: [String] = []
         var byName: [String: [PluginMetric]] = [:]
-        for metric in metrics where PrometheusText.isName(metric.name) && metric.labels.allSatisfy({ PrometheusText.isName($0.name, isLabel: true) }) {
+        for metric in metrics
+        where PrometheusText.isName(metric.name) && metric.labels.allSatisfy({ PrometheusText.isName($0.name, isLabel: true) }) {
             if byName[metric.name] == nil { order.append(metric.name) }
             byName[metric.name, default: []].append(metric)
         }

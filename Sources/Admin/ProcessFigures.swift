@@ -16,6 +16,7 @@ struct ProcessFigures {
         var usage = rusage()
         getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
         func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1_000_000 }
-        return ProcessFigures(residentBytes: pages * sysconf(Int32(_SC_PAGESIZE)), cpuSeconds: seconds(usage.ru_utime) + seconds(usage.ru_stime))
+        return ProcessFigures(
+            residentBytes: pages * sysconf(Int32(_SC_PAGESIZE)), cpuSeconds: seconds(usage.ru_utime) + seconds(usage.ru_stime))
     }
 }

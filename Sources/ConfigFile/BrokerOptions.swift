@@ -8,11 +8,12 @@ enum BrokerOptions {
     /// Keys whose values are lists or mappings of entries with tables of their own.
     static let structures = ["listeners", "kafka.clusters", "kafka.routes"]
 
-    static let table: [Option] = [
-        Option(
-            "event_loops", .integer(1...64, word: "auto"), \.broker.eventLoops,
-            "Threads that serve connections. auto: one less than the processors, at least one."),
-    ] + limits + sessions + rest
+    static let table: [Option] =
+        [
+            Option(
+                "event_loops", .integer(1...64, word: "auto"), \.broker.eventLoops,
+                "Threads that serve connections. auto: one less than the processors, at least one.")
+        ] + limits + sessions + rest
 
     private static let limits: [Option] = [
         Option(
@@ -115,7 +116,8 @@ enum BrokerOptions {
             "How long plugins may take at the end to flush what they hold."),
         Option(
             "store.directory", .text(meaning: "directory", word: "none", check: directoryFault), \.broker.storeDirectory,
-            "Directory for the broker's own files: this version keeps sessions and retained messages in memory, and the directory holds the lock and address files alone."),
+            "Directory for the broker's own files: this version keeps sessions and retained messages in memory, and the directory holds the lock and address files alone."
+        ),
         Option(
             "http.address", .text(meaning: "HOST:PORT or unix:/PATH", word: "off", check: { ListenerAddress.fault(in: $0) }),
             "Where metrics and health are served. off without an http section; 127.0.0.1:9883 with one that names no address.",

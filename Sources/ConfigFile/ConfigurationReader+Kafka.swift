@@ -14,7 +14,8 @@ extension ConfigurationReader {
         var names: Set<String> = []
         var clusterKeys: [String: Node] = [:]
         var routeNodes: [String: Node] = [:]
-        let writtenClusters = if let clusters { namedEntries(of: clusters, place: "kafka.clusters") } else { [(name: String, key: Node, value: Node)]() }
+        let writtenClusters =
+            if let clusters { namedEntries(of: clusters, place: "kafka.clusters") } else { [(name: String, key: Node, value: Node)]() }
         for (name, key, node) in writtenClusters {
             if let fault = ListenerOptions.nameFault(name) {
                 report("kafka.clusters: \(fault)", at: key)
@@ -25,14 +26,17 @@ extension ConfigurationReader {
             if let cluster = cluster(name, node, key: key, environment: environment, secrets: &secrets) { read[name] = cluster }
         }
         if names.isEmpty, diagnostics.count == known {
-            report("kafka needs clusters, as in clusters: {main: {bootstrap_servers: \"kafka:9092\"}}, or remove the section", at: section.key)
+            report(
+                "kafka needs clusters, as in clusters: {main: {bootstrap_servers: \"kafka:9092\"}}, or remove the section", at: section.key)
         }
         var madeRoutes: [KafkaRoute] = []
         let writtenRoutes = if let routes { entries(of: routes, place: "kafka.routes") } else { [Node]() }
         for (index, node) in writtenRoutes.enumerated() {
             guard let route = route(index, node, clusters: names) else { continue }
             if madeRoutes.contains(where: { $0.name == route.name }) {
-                report("kafka.routes[\(index + 1)]: another route has the name \(OptionType.shown(route.name)); give each a name of its own", at: node)
+                report(
+                    "kafka.routes[\(index + 1)]: another route has the name \(OptionType.shown(route.name)); give each a name of its own",
+                    at: node)
             }
             routeNodes[route.name] = node
             madeRoutes.append(route)
@@ -89,7 +93,9 @@ extension ConfigurationReader {
         var entry = KafkaRouteEntry()
         let found = read(node, place: place, into: &entry, table: KafkaOptions.routes)
         guard diagnostics.count == known else { return nil }
-        if entry.filter != nil, !entry.filters.isEmpty { report("\(place): filter or filters, not both", at: found["filters"]?.key ?? node) }
+        if entry.filter != nil, !entry.filters.isEmpty {
+            report("\(place): filter or filters, not both", at: found["filters"]?.key ?? node)
+        }
         let texts = entry.filter.map { [$0] } ?? entry.filters
         if texts.isEmpty { report("\(place) needs a filter, as in filter: telemetry/#", at: node) }
         if entry.topic == nil { report("\(place) needs a topic, the Kafka topic of its records", at: node) }

@@ -22,7 +22,8 @@ extension ConfigurationReader {
                 if listeners.contains(where: { $0.address == listener.address && !$0.hasChosenPort }) {
                     report("\(place): another listener has the address \(ListenerAddress.text(listener.address))", at: node)
                 } else if listeners.contains(where: { $0.name == listener.name }) {
-                    report("\(place): another listener has the name \(OptionType.shown(listener.name)); give each a name of its own", at: node)
+                    report(
+                        "\(place): another listener has the name \(OptionType.shown(listener.name)); give each a name of its own", at: node)
                 } else {
                     listeners.append(listener)
                 }

@@ -133,7 +133,9 @@ struct ConfigurationReader {
             return .fields(
                 mapping.compactMap { key, value in
                     guard let name = text(key, name: name, check: { $0.isEmpty ? "an empty name" : nil }) else { return nil }
-                    return text(value, name: name, check: { check(OptionField(name: name, value: $0)) }).map { OptionField(name: name, value: $0) }
+                    return text(value, name: name, check: { check(OptionField(name: name, value: $0)) }).map {
+                        OptionField(name: name, value: $0)
+                    }
                 })
         case (_, .scalar(let scalar)):
             do {

@@ -37,7 +37,9 @@ struct ConfigurationText {
             guard got >= 0 else { throw refusal("can't be read: \(String(cString: strerror(errno)))") }
             if got == 0 { break }
             count += got
-            if count == bytes.count, count <= maxBytes { bytes.append(contentsOf: repeatElement(0, count: min(4096, maxBytes + 1 - count))) }
+            if count == bytes.count, count <= maxBytes {
+                bytes.append(contentsOf: repeatElement(0, count: min(4096, maxBytes + 1 - count)))
+            }
         }
         guard count <= maxBytes else { throw refusal("is larger than \(Quantity.bytes(maxBytes)), which no configuration needs") }
         try self.init(bytes: bytes[..<count], file: file)

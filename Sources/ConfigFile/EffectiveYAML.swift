@@ -55,7 +55,9 @@ extension HeadwaterConfiguration {
 
     private func entry(_ cluster: KafkaCluster) -> KafkaClusterEntry {
         let properties = cluster.properties.sorted { $0.key < $1.key }.map { name, value in
-            OptionField(name: name, value: secretProperties.contains("\(cluster.name)/\(name)") || KafkaCluster.isSecret(name) ? Self.hidden : value)
+            OptionField(
+                name: name, value: secretProperties.contains("\(cluster.name)/\(name)") || KafkaCluster.isSecret(name) ? Self.hidden : value
+            )
         }
         return KafkaClusterEntry(
             bootstrapServers: cluster.bootstrapServers, isEmbedded: cluster.isEmbedded, brokers: cluster.embeddedBrokers,

@@ -22,7 +22,9 @@ extension HeadwaterConfiguration {
     }
 
     /// The same for a text that has been read; `file` names it in messages.
-    public static func parse(_ text: String, file: String, environment: [String: String] = [:]) throws(ConfigurationError) -> HeadwaterConfiguration {
+    public static func parse(_ text: String, file: String, environment: [String: String] = [:]) throws(ConfigurationError)
+        -> HeadwaterConfiguration
+    {
         let root: Node?
         do {
             root = try YAMLDocument.root(of: text, file: file)

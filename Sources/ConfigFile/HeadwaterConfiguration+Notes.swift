@@ -10,7 +10,9 @@ extension HeadwaterConfiguration {
         for listener in broker.listeners {
             let shown = "listener \(OptionType.shown(listener.name)) (\(ListenerAddress.text(listener.address)))"
             if !listener.allowsAnonymous {
-                notes.append("\(shown): anonymous clients are refused, as allow_anonymous is off once listeners are configured; without an authenticator plugin nobody can connect")
+                notes.append(
+                    "\(shown): anonymous clients are refused, as allow_anonymous is off once listeners are configured; without an authenticator plugin nobody can connect"
+                )
             } else if !Self.isLocal(listener.address) {
                 notes.append("\(shown): anonymous clients are let in from other machines")
             }
@@ -19,10 +21,13 @@ extension HeadwaterConfiguration {
             notes.append("http (\(ListenerAddress.text(http.address))): metrics are readable from other machines, without authentication")
         }
         if broker.storeDirectory != nil {
-            notes.append("store.directory: this version keeps sessions and retained messages in memory; the directory holds only the lock and address files")
+            notes.append(
+                "store.directory: this version keeps sessions and retained messages in memory; the directory holds only the lock and address files"
+            )
         }
         for cluster in kafka?.clusters.values.sorted(by: { $0.name < $1.name }) ?? [] where cluster.isEmbedded {
-            notes.append("kafka cluster \(OptionType.shown(cluster.name)): embedded, for development: records are in memory and gone at exit")
+            notes.append(
+                "kafka cluster \(OptionType.shown(cluster.name)): embedded, for development: records are in memory and gone at exit")
         }
         if let kafka, kafka.routes.isEmpty { notes.append("kafka has clusters but no routes, so nothing reaches them") }
         return notes

@@ -25,7 +25,8 @@ struct KafkaRouteEntry: Sendable {
 enum KafkaOptions {
     static let clusters: [ConfigurationOption<KafkaClusterEntry>] = [
         ConfigurationOption(
-            "bootstrap_servers", .text(meaning: "HOST:PORT,…", word: "null", check: { $0.isEmpty ? "an empty list" : nil }), \.bootstrapServers,
+            "bootstrap_servers", .text(meaning: "HOST:PORT,…", word: "null", check: { $0.isEmpty ? "an empty list" : nil }),
+            \.bootstrapServers,
             "Brokers of the cluster to start from."),
         ConfigurationOption(
             "embedded", \.isEmbedded,
@@ -70,7 +71,8 @@ enum KafkaOptions {
     static let filterFault: @Sendable (String) -> String? = { text in
         do {
             _ = try TopicFilter(text)
-            return text.utf8.starts(with: "$share/".utf8) ? "the topic filter \(OptionType.shown(text)) is a shared subscription, which a route can't be" : nil
+            return text.utf8.starts(with: "$share/".utf8)
+                ? "the topic filter \(OptionType.shown(text)) is a shared subscription, which a route can't be" : nil
         } catch {
             return "the topic filter \(OptionType.shown(text)) \(error)"
         }

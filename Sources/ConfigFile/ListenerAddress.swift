@@ -34,12 +34,16 @@ public enum ListenerAddress {
         if text.hasPrefix("unix:") {
             let path = String(text.dropFirst(5))
             guard path.hasPrefix("/") else { return .fault("\(shown) needs an absolute path, as in unix:/run/headwater/mqtt.sock") }
-            guard path.utf8.count <= maxPathBytes else { return .fault("\(shown) is longer than the \(maxPathBytes) bytes of a Unix socket's path") }
+            guard path.utf8.count <= maxPathBytes else {
+                return .fault("\(shown) is longer than the \(maxPathBytes) bytes of a Unix socket's path")
+            }
             return .address(.unix(path: path))
         }
         if text.hasPrefix("/") { return .fault("\(shown) looks like a Unix socket; write unix:\(text)") }
         guard let colon = text.lastIndex(of: ":") else {
-            if Int(text) != nil { return .fault("\(shown) has no host; write 127.0.0.1:\(text), or 0.0.0.0:\(text) for every IPv4 address") }
+            if Int(text) != nil {
+                return .fault("\(shown) has no host; write 127.0.0.1:\(text), or 0.0.0.0:\(text) for every IPv4 address")
+            }
             return .fault("\(shown) has no port; write HOST:PORT, as in 127.0.0.1:1883")
         }
         var host = String(text[..<colon])
@@ -51,8 +55,12 @@ public enum ListenerAddress {
         } else if host.contains("[") || host.contains("]") {
             return .fault("\(shown) is not HOST:PORT; brackets are for IPv6 addresses alone")
         }
-        guard !host.isEmpty else { return .fault("\(shown) has no host; write 0.0.0.0\(text) for every IPv4 address, 127.0.0.1\(text) for this machine") }
-        guard host.utf8.count <= 253, host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return .fault("\(shown): the host is no name or address") }
+        guard !host.isEmpty else {
+            return .fault("\(shown) has no host; write 0.0.0.0\(text) for every IPv4 address, 127.0.0.1\(text) for this machine")
+        }
+        guard host.utf8.count <= 253, host.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else {
+            return .fault("\(shown): the host is no name or address")
+        }
         guard digits.utf8.allSatisfy({ (48...57).contains($0) }), let port = Int(digits), port <= 65_535 else {
             return .fault("\(shown): the port is not a number from 0 to 65535")
         }

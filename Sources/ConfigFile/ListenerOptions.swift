@@ -18,7 +18,8 @@ enum ListenerOptions {
             "name", .text(meaning: "name, at most 64 bytes", word: "null", check: nameFault), \.name,
             "Name in logs and metrics. Default: the address."),
         Option(
-            "address", .text(meaning: "HOST:PORT, [IPV6]:PORT or unix:/PATH", word: "null", check: { ListenerAddress.fault(in: $0) }), \.address,
+            "address", .text(meaning: "HOST:PORT, [IPV6]:PORT or unix:/PATH", word: "null", check: { ListenerAddress.fault(in: $0) }),
+            \.address,
             "Where to listen; port 0 lets the system choose."),
         Option("host", .text(meaning: "host name or address", word: "null"), \.host, "In place of address, with port. Default: 127.0.0.1."),
         Option("port", .integer(0...65_535, word: "null"), \.port, "In place of address, with host. Default: 1883."),

@@ -20,7 +20,9 @@ enum YAMLDocument {
         }
         switch error {
         case .scanner(_, let problem, let mark, _) where problem.contains("cannot start any token"):
-            return at((mark.line, mark.column), "this character can't begin a value: indent with blanks, not tabs, and quote texts that begin with a special character")
+            return at(
+                (mark.line, mark.column),
+                "this character can't begin a value: indent with blanks, not tabs, and quote texts that begin with a special character")
         case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
             .composer(let context, let problem, let mark, _):
             return at((mark.line, mark.column), "not valid YAML: \(context.map { "\($0.text), " } ?? "")\(problem)")
@@ -28,7 +30,8 @@ enum YAMLDocument {
             let key = duplicates.first ?? ""
             let again = secondLine(of: key, after: context.mark, in: text)
             let place = (line: again ?? context.mark.line, column: context.mark.column)
-            return at(place, "\(OptionType.shown(key)) stands twice\(again == nil ? "" : ", first in line \(context.mark.line)"); remove one")
+            return at(
+                place, "\(OptionType.shown(key)) stands twice\(again == nil ? "" : ", first in line \(context.mark.line)"); remove one")
         case .reader(let problem, _, _, _):
             return ConfigurationDiagnostic(location: .file(file), message: "holds a character that YAML does not allow: \(problem)")
         default:

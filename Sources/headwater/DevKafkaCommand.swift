@@ -23,7 +23,9 @@ struct DevKafkaCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Write the address into this file; it is removed at the end.", valueName: "path"))
     var bootstrapFile: String?
 
-    @Option(name: .customLong("topic"), help: ArgumentHelp("Make this topic; may be repeated. Others come into being when used.", valueName: "name:partitions"))
+    @Option(
+        name: .customLong("topic"),
+        help: ArgumentHelp("Make this topic; may be repeated. Others come into being when used.", valueName: "name:partitions"))
     var topics: [TopicArgument] = []
 
     func validate() throws {

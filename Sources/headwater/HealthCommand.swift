@@ -26,7 +26,9 @@ struct HealthCommand: AsyncParsableCommand {
 
     func validate() throws {
         if let fault = ListenerAddress.fault(in: address) { throw ValidationError("--address \(fault)") }
-        if !path.hasPrefix("/") || path.utf8.contains(where: { $0 <= 0x20 || $0 >= 0x7F }) { throw ValidationError("--path begins with / and has no blanks") }
+        if !path.hasPrefix("/") || path.utf8.contains(where: { $0 <= 0x20 || $0 >= 0x7F }) {
+            throw ValidationError("--path begins with / and has no blanks")
+        }
         if !(1...3_600).contains(timeout) { throw ValidationError("--timeout is a number from 1 to 3600") }
     }
 

@@ -69,7 +69,8 @@ struct PubCommand: AsyncParsableCommand {
             var disconnect = Disconnect()
             properties.apply(to: &disconnect)
             let session = ClientSession(
-                options: client, connect: try client.connect(password: try client.readPassword()), disconnect: disconnect, secondsAllowed: nil)
+                options: client, connect: try client.connect(password: try client.readPassword()), disconnect: disconnect,
+                secondsAllowed: nil)
             let publisher = Publisher(session: session, maxInflight: maxInflight)
             var publish = Publish(topic: topic, payload: payload ?? [], qos: QoS(argument: client.qos) ?? .atMostOnce, retain: retain)
             properties.apply(to: &publish)

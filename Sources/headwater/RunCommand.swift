@@ -36,7 +36,10 @@ struct RunCommand: AsyncParsableCommand {
     @Option(name: [.short, .long], help: "Listen on the loopback addresses at this port; for running without listeners in a file.")
     var port: Int?
 
-    @Option(help: "Directory for the broker's own files. This version keeps sessions and retained messages in memory; the directory holds only the lock and address files.")
+    @Option(
+        help:
+            "Directory for the broker's own files. This version keeps sessions and retained messages in memory; the directory holds only the lock and address files."
+    )
     var store: String?
 
     @Option(help: ArgumentHelp("Serve metrics and health here, as in 127.0.0.1:9883; off: nowhere.", valueName: "address"))
@@ -75,7 +78,8 @@ struct RunCommand: AsyncParsableCommand {
     private func effectiveConfiguration() throws -> HeadwaterConfiguration {
         var configuration = try CheckCommand.load(config)
         if let port, !configuration.listenOnLoopback(port: port) {
-            StandardStreams.complain("--port is for running without listeners, but \(config ?? "the configuration") names some; change them there")
+            StandardStreams.complain(
+                "--port is for running without listeners, but \(config ?? "the configuration") names some; change them there")
             throw ExitCode(1)
         }
         if let store { configuration.broker.storeDirectory = store }
@@ -89,9 +93,12 @@ struct RunCommand: AsyncParsableCommand {
     private func serve(_ configuration: HeadwaterConfiguration, _ logger: Logger) async throws {
         logger.info("headwater \(Version.current) starts", metadata: ["pid": "\(getpid())", "config": "\(config ?? "none")"])
         for note in configuration.notes { logger.warning("\(note)") }
-        let store = try configuration.broker.storeDirectory.map { path throws(StoreDirectory.Fault) in HeldStore(try StoreDirectory(path: path)) }
+        let store = try configuration.broker.storeDirectory.map { path throws(StoreDirectory.Fault) in
+            HeldStore(try StoreDirectory(path: path))
+        }
         let bridge = try configuration.kafka.map {
-            try KafkaBridge(configuration: $0, flushSeconds: configuration.broker.shutdown.flushSeconds, logger: Logger(label: "headwater.kafka"))
+            try KafkaBridge(
+                configuration: $0, flushSeconds: configuration.broker.shutdown.flushSeconds, logger: Logger(label: "headwater.kafka"))
         }
         let plugins: [any BrokerPlugin] = bridge.map { [$0] } ?? []
         let broker = Broker(configuration: configuration.broker, plugins: plugins, logger: logger)

@@ -21,7 +21,9 @@ struct StoreDirectory: ~Copyable {
         let lock = open(path + "/lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         guard lock >= 0 else { throw fault("no lock file can be made in it: \(String(cString: strerror(errno)))") }
         guard flock(lock, LOCK_EX | LOCK_NB) == 0 else {
-            let reason = errno == EWOULDBLOCK ? "another broker\(Self.owner(lock)) uses it; give each a directory of its own" : String(cString: strerror(errno))
+            let reason =
+                errno == EWOULDBLOCK
+                ? "another broker\(Self.owner(lock)) uses it; give each a directory of its own" : String(cString: strerror(errno))
             close(lock)
             throw fault(reason)
         }

@@ -30,10 +30,14 @@ struct SubCommand: AsyncParsableCommand {
     @Option(name: .shortAndLong, parsing: .unconditionalSingleValue, help: "Topic filter to subscribe to; may be repeated.")
     var topic: [String] = []
 
-    @Option(name: [.customShort("T"), .customLong("filter-out")], parsing: .unconditionalSingleValue, help: "Don't print topics that match this filter; may be repeated.")
+    @Option(
+        name: [.customShort("T"), .customLong("filter-out")], parsing: .unconditionalSingleValue,
+        help: "Don't print topics that match this filter; may be repeated.")
     var filterOut: [String] = []
 
-    @Option(name: [.customShort("U"), .customLong("unsubscribe")], parsing: .unconditionalSingleValue, help: "Unsubscribe from this filter first; may be repeated.")
+    @Option(
+        name: [.customShort("U"), .customLong("unsubscribe")], parsing: .unconditionalSingleValue,
+        help: "Unsubscribe from this filter first; may be repeated.")
     var unsubscribe: [String] = []
 
     @Option(name: [.customShort("C"), .customLong("count")], help: "End after this many messages.")
@@ -88,7 +92,8 @@ struct SubCommand: AsyncParsableCommand {
             var disconnect = Disconnect()
             properties.apply(to: &disconnect)
             let session = ClientSession(
-                options: client, connect: try client.connect(password: try client.readPassword()), disconnect: disconnect, secondsAllowed: timeout)
+                options: client, connect: try client.connect(password: try client.readPassword()), disconnect: disconnect,
+                secondsAllowed: timeout)
             let text = format ?? ((verbose ? "%t %p" : "%p") + (noLineEnd ? "" : "\\n"))
             let line = try MessageFormat(format == nil || noLineEnd ? text : text + "\\n")
             let subscriber = Subscriber(
@@ -104,7 +109,8 @@ struct SubCommand: AsyncParsableCommand {
             properties.apply(to: &subscribe)
             var unsubscription = Unsubscribe(packetID: 2, filters: unsubscribe)
             properties.apply(to: &unsubscription)
-            let first: [Packet] = (unsubscribe.isEmpty ? [] : [.unsubscribe(unsubscription)]) + (topic.isEmpty ? [] : [.subscribe(subscribe)])
+            let first: [Packet] =
+                (unsubscribe.isEmpty ? [] : [.unsubscribe(unsubscription)]) + (topic.isEmpty ? [] : [.subscribe(subscribe)])
             let ending = try await session.run { writer, _ in
                 for packet in first { try await session.send(packet, writer) }
                 // Messages are the reader's business; the session ends with it.

@@ -11,7 +11,9 @@ import Testing
     static func withServer(_ body: (Int, Broker) async throws -> Void) async throws {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let broker = Broker(
-            configuration: BrokerConfiguration(listeners: [ListenerConfiguration(name: "mqtt\nforged", address: .tcp(host: "127.0.0.1", port: 0))]), logger: logger)
+            configuration: BrokerConfiguration(listeners: [
+                ListenerConfiguration(name: "mqtt\nforged", address: .tcp(host: "127.0.0.1", port: 0))
+            ]), logger: logger)
         let server = AdminServer(
             configuration: AdminConfiguration(address: .tcp(host: "127.0.0.1", port: 0)), broker: broker, logger: logger,
             status: { ["kafka main: 127.0.0.1:9092\nforged"] })
@@ -75,10 +77,13 @@ import Testing
         }
     }
 
-    @Test("other methods are 405 with the allowed ones, everything else is 404", arguments: [
-        ("POST", "/metrics", 405), ("DELETE", "/healthz", 405), ("GET", "/", 404), ("GET", "/metrics/", 404), ("GET", "//metrics", 404),
-        ("GET", "/../../etc/passwd", 404), ("GET", "/healthz/../metrics", 404), ("GET", "/%6detrics", 404), ("GET", "*", 404), ("POST", "/nowhere", 404),
-    ])
+    @Test(
+        "other methods are 405 with the allowed ones, everything else is 404",
+        arguments: [
+            ("POST", "/metrics", 405), ("DELETE", "/healthz", 405), ("GET", "/", 404), ("GET", "/metrics/", 404), ("GET", "//metrics", 404),
+            ("GET", "/../../etc/passwd", 404), ("GET", "/healthz/../metrics", 404), ("GET", "/%6detrics", 404), ("GET", "*", 404),
+            ("POST", "/nowhere", 404),
+        ])
     func paths(method: String, path: String, status: Int) async throws {
         try await Self.withServer { port, _ in
             let answer = try await HTTPExchange.get(path, method: method, port: port)
@@ -111,11 +116,13 @@ import Testing
         }
     }
 
-    @Test("what is not HTTP, and a head without end, end the connection", arguments: [
-        "\u{10}\u{0}MQTT\r\n\r\n", "GET / HTTP/9.9\r\n\r\n",
-        "GET /metrics HTTP/1.1\r\nX: " + String(repeating: "x", count: 100_000),
-        "GET /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + String(repeating: "x", count: 100_000),
-    ])
+    @Test(
+        "what is not HTTP, and a head without end, end the connection",
+        arguments: [
+            "\u{10}\u{0}MQTT\r\n\r\n", "GET / HTTP/9.9\r\n\r\n",
+            "GET /metrics HTTP/1.1\r\nX: " + String(repeating: "x", count: 100_000),
+            "GET /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n" + String(repeating: "x", count: 100_000),
+        ])
     func nonsense(request: String) async throws {
         try await Self.withServer { port, _ in
             let answer = try await HTTPExchange.send(request, port: port, seconds: 5)
@@ -126,7 +133,8 @@ import Testing
     @Test("a large head is refused with 431")
     func largeHead() async throws {
         try await Self.withServer { port, _ in
-            let answer = try await HTTPExchange.send("GET /metrics HTTP/1.1\r\nX: \(String(repeating: "x", count: 9_000))\r\n\r\n", port: port)
+            let answer = try await HTTPExchange.send(
+                "GET /metrics HTTP/1.1\r\nX: \(String(repeating: "x", count: 9_000))\r\n\r\n", port: port)
             #expect(answer.hasPrefix("HTTP/1.1 431 "))
         }
     }
@@ -145,13 +153,18 @@ import Testing
         try await Self.withServer { port, _ in
             var open: [any Channel] = []
             for _ in 0..<64 {
-                open.append(try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton).connect(host: "127.0.0.1", port: port).get())
+                open.append(
+                    try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton).connect(host: "127.0.0.1", port: port).get())
             }
             #expect(try await HTTPExchange.send("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", port: port) == "")
             for channel in open { try await channel.close() }
             var status = 0
             for _ in 0..<100 where status != 200 {
-                if let answer = try? await HTTPExchange.send("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", port: port), answer.hasPrefix("HTTP/1.1 200") { status = 200 }
+                if let answer = try? await HTTPExchange.send("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", port: port),
+                    answer.hasPrefix("HTTP/1.1 200")
+                {
+                    status = 200
+                }
             }
             #expect(status == 200)
         }

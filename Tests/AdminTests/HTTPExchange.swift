@@ -33,7 +33,9 @@ enum HTTPExchange {
     }
 
     /// A request that asks for the connection to be closed after it.
-    static func get(_ path: String, method: String = "GET", port: Int) async throws -> (status: Int, headers: [String: String], body: String) {
+    static func get(_ path: String, method: String = "GET", port: Int) async throws -> (
+        status: Int, headers: [String: String], body: String
+    ) {
         let answer = try await send("\(method) \(path) HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n", port: port)
         let parts = answer.split(separator: "\r\n\r\n", maxSplits: 1, omittingEmptySubsequences: false)
         let lines = parts[0].split(separator: "\r\n")

@@ -19,13 +19,17 @@ import Testing
                 if !families.insert(family).inserted { faults.append("\(family) twice") }
             } else if line.hasPrefix("# TYPE ") {
                 let fields = line.split(separator: " ")
-                if fields.count != 4 || fields[2] != family || !["counter", "gauge", "histogram"].contains(fields[3]) { faults.append("type: \(line)") }
+                if fields.count != 4 || fields[2] != family || !["counter", "gauge", "histogram"].contains(fields[3]) {
+                    faults.append("type: \(line)")
+                }
                 if fields[3] == "counter", !family.hasSuffix("_total") { faults.append("counter without _total: \(family)") }
             } else if let match = line.wholeMatch(
                 of: /([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*",?)*\})? (NaN|[+-]Inf|-?[0-9.e+-]+)/)
             {
                 let name = String(match.1)
-                if name != family, !["_bucket", "_sum", "_count"].contains(where: { name == family + $0 }) { faults.append("\(name) under \(family)") }
+                if name != family, !["_bucket", "_sum", "_count"].contains(where: { name == family + $0 }) {
+                    faults.append("\(name) under \(family)")
+                }
                 if !samples.insert(name + String(match.2 ?? "")).inserted { faults.append("sample twice: \(line)") }
             } else {
                 faults.append("line: \(line)")
@@ -57,7 +61,9 @@ import Testing
 
     @Test("the checker of these tests finds faults")
     func checker() {
-        for bad in ["a 1\n", "# HELP a b\n# TYPE a gauge\na{x=\"\"\"} 1\n", "# HELP a b\n# TYPE a gauge\na 1", "# HELP a b\n# TYPE a counter\n"] {
+        for bad in [
+            "a 1\n", "# HELP a b\n# TYPE a gauge\na{x=\"\"\"} 1\n", "# HELP a b\n# TYPE a gauge\na 1", "# HELP a b\n# TYPE a counter\n",
+        ] {
             #expect(Self.faults(bad) != [], "\(bad)")
         }
     }
@@ -65,17 +71,19 @@ import Testing
     @Test("label values are escaped, so that no text of a peer's makes a line of its own")
     func escaping() {
         let page = BrokerMetrics.text(Self.full(), plugins: [], process: nil)
-        #expect(Self.lines(page, of: "headwater_disconnects_total") == [
-            #"headwater_disconnects_total{cause="a \"b\"\n\\c"} 1"#, #"headwater_disconnects_total{cause="client"} 2"#,
-        ])
+        #expect(
+            Self.lines(page, of: "headwater_disconnects_total") == [
+                #"headwater_disconnects_total{cause="a \"b\"\n\\c"} 1"#, #"headwater_disconnects_total{cause="client"} 2"#,
+            ])
     }
 
     @Test("reason codes are hexadecimal and every drop reason is there from the start")
     func labels() {
         let page = BrokerMetrics.text(Self.full(), plugins: [], process: nil)
-        #expect(Self.lines(page, of: "headwater_connections_refused_total") == [
-            #"headwater_connections_refused_total{code="0x05"} 1"#, #"headwater_connections_refused_total{code="0x87"} 3"#,
-        ])
+        #expect(
+            Self.lines(page, of: "headwater_connections_refused_total") == [
+                #"headwater_connections_refused_total{code="0x05"} 1"#, #"headwater_connections_refused_total{code="0x87"} 3"#,
+            ])
         #expect(Self.lines(page, of: "headwater_dropped_total").count == BrokerStatistics.DropReason.allCases.count)
         #expect(page.contains("headwater_dropped_total{reason=\"queue_full\"} 4\n"))
         #expect(page.contains("headwater_messages_received_total{qos=\"1\"} 7\n"))
@@ -104,16 +112,19 @@ import Testing
             BrokerStatistics(),
             plugins: [
                 metric("headwater_kafka_records_total", "a\"b", 1), metric("headwater_other_total", "x", .infinity),
-                metric("headwater_kafka_records_total", "c", 1.5), metric("bad name", "x", 1), metric("headwater_bad_total", "x", 1, label: "a-b"),
+                metric("headwater_kafka_records_total", "c", 1.5), metric("bad name", "x", 1),
+                metric("headwater_bad_total", "x", 1, label: "a-b"),
             ], process: nil)
         #expect(Self.faults(page) == [])
-        #expect(page.contains(#"""
-            # HELP headwater_kafka_records_total Records\nof \\ a route.
-            # TYPE headwater_kafka_records_total counter
-            headwater_kafka_records_total{route="a\"b"} 1
-            headwater_kafka_records_total{route="c"} 1.5
+        #expect(
+            page.contains(
+                #"""
+                # HELP headwater_kafka_records_total Records\nof \\ a route.
+                # TYPE headwater_kafka_records_total counter
+                headwater_kafka_records_total{route="a\"b"} 1
+                headwater_kafka_records_total{route="c"} 1.5
 
-            """#))
+                """#))
         #expect(page.contains("headwater_other_total{route=\"x\"} +Inf\n"))
         #expect(!page.contains("bad"))
     }

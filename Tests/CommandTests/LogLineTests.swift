@@ -16,7 +16,8 @@ import Testing
     @Test("a text line has time, level, logger, message and values")
     func text() {
         let line = Self.line("a client connected", [("client", "sensor-17"), ("note", "two words"), ("empty", "")])
-        #expect(line.text == "2026-01-31T12:00:00.005Z info     headwater: a client connected client=sensor-17 note=\"two words\" empty=\"\"\n")
+        #expect(
+            line.text == "2026-01-31T12:00:00.005Z info     headwater: a client connected client=sensor-17 note=\"two words\" empty=\"\"\n")
     }
 
     @Test("a JSON line is one object that a parser reads back")
@@ -32,7 +33,10 @@ import Testing
 
     @Test(
         "no text of a peer's makes a second line, moves the cursor or reverses the reading direction",
-        arguments: ["\n", "\r\n", "\r", "\u{0}", "\u{1B}[2J", "\u{7F}", "\u{85}", "\u{9B}31m", "\u{2028}", "\u{2029}", "\u{202E}", "\u{2066}", "\u{FEFF}"])
+        arguments: [
+            "\n", "\r\n", "\r", "\u{0}", "\u{1B}[2J", "\u{7F}", "\u{85}", "\u{9B}31m", "\u{2028}", "\u{2029}", "\u{202E}", "\u{2066}",
+            "\u{FEFF}",
+        ])
     func forging(hostile: String) {
         let forged = "x\(hostile)2026-01-31T12:00:00.000Z info headwater: forged"
         for line in [Self.line(forged), Self.line("m", [("client", forged)]), Self.line("m", [(forged, "x")])] {

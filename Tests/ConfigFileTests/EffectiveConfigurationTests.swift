@@ -61,9 +61,10 @@ import Testing
     func values() throws {
         let configuration = try HeadwaterConfiguration.parse(Self.rich, file: "h.yaml")
         #expect(configuration.broker.eventLoops == 3)
-        #expect(configuration.broker.listeners.map(\.address) == [
-            .tcp(host: "127.0.0.1", port: 1883), .tcp(host: "::1", port: 1884), .unix(path: "/run/headwater/mqtt.sock"),
-        ])
+        #expect(
+            configuration.broker.listeners.map(\.address) == [
+                .tcp(host: "127.0.0.1", port: 1883), .tcp(host: "::1", port: 1884), .unix(path: "/run/headwater/mqtt.sock"),
+            ])
         #expect(configuration.broker.listeners.map(\.allowsAnonymous) == [true, false, false])
         #expect(configuration.broker.listeners.map(\.name) == ["quoted: name", "[::1]:1884", "unix:/run/headwater/mqtt.sock"])
         #expect(configuration.broker.sessions.maxExpirySeconds == .max)
@@ -86,7 +87,10 @@ import Testing
     func listeners() throws {
         var open = try HeadwaterConfiguration.parse("", file: "h")
         #expect(open.broker.listeners == LoopbackListeners.listeners())
-        #expect(LoopbackListeners.listeners(hasIPv6: true).map(\.address) == [.tcp(host: "127.0.0.1", port: 1883), .tcp(host: "::1", port: 1883)])
+        #expect(
+            LoopbackListeners.listeners(hasIPv6: true).map(\.address) == [
+                .tcp(host: "127.0.0.1", port: 1883), .tcp(host: "::1", port: 1883),
+            ])
         #expect(LoopbackListeners.listeners(hasIPv6: false).count == 1)
         let isOpened = open.listenOnLoopback(port: 1999)
         #expect(isOpened)

@@ -36,7 +36,8 @@ import Testing
     @Test(
         "variables of tests and of container platforms are none of the configuration's business",
         arguments: [
-            "HEADWATER_TEST_KAFKA", "HEADWATER_FUZZ_SECONDS", "HEADWATER_BENCH_PORT", "HEADWATER_SERVICE_HOST", "HEADWATER_SERVICE_PORT_MQTT",
+            "HEADWATER_TEST_KAFKA", "HEADWATER_FUZZ_SECONDS", "HEADWATER_BENCH_PORT", "HEADWATER_SERVICE_HOST",
+            "HEADWATER_SERVICE_PORT_MQTT",
             "HEADWATER_PORT", "HEADWATER_PORT_1883_TCP", "HEADWATER_PORT_1883_TCP_ADDR", "HEADWATER_MQTT_PORT_1883_TCP_PROTO",
         ])
     func foreign(name: String) {

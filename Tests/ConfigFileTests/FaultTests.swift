@@ -24,11 +24,14 @@ import Testing
 
     static let unknownKeys: [Case] = [
         Case("sesions: {}\n", "h.yaml:1:1: unknown option \"sesions\"; did you mean \"sessions\"?"),
-        Case("sessions:\n  max_queue_messages: 5\n", "h.yaml:2:3: unknown option \"max_queue_messages\" in sessions; did you mean \"max_queued_messages\"?"),
+        Case(
+            "sessions:\n  max_queue_messages: 5\n",
+            "h.yaml:2:3: unknown option \"max_queue_messages\" in sessions; did you mean \"max_queued_messages\"?"),
         Case("log:\n  Level: info\n", "h.yaml:2:3: unknown option \"Level\" in log; did you mean \"level\"?"),
         Case("max_inflight_messages: 5\n", "h.yaml:1:1: unknown option \"max_inflight_messages\"; it belongs into \"sessions\""),
         Case("log:\n  event_loops: 2\n", "h.yaml:2:3: unknown option \"event_loops\" in log; it belongs to the top of the file"),
-        Case("max-queued-mesages: 5\n", "h.yaml:1:1: unknown option \"max-queued-mesages\"; did you mean \"sessions.max_queued_messages\"?"),
+        Case(
+            "max-queued-mesages: 5\n", "h.yaml:1:1: unknown option \"max-queued-mesages\"; did you mean \"sessions.max_queued_messages\"?"),
         Case("shutdown: {speed: fast}\n", "h.yaml:1:12: unknown option \"speed\" in shutdown; known are: flush_timeout"),
         Case("listeners:\n  - adress: 127.0.0.1:1\n", "h.yaml:2:5: unknown option \"adress\" in listeners[1]; did you mean \"address\"?"),
         Case(
@@ -44,9 +47,13 @@ import Testing
         Case("event_loops: 99999999999999999999\n", "h.yaml:1:14: event_loops: \"99999999999999999999\" is not a whole number or \"auto\""),
         Case("event_loops: [1]\n", "h.yaml:1:14: event_loops takes one value: 1…64; auto"),
         Case("limits:\n  max_packet_size: 12\n", "h.yaml:2:20: limits.max_packet_size: \"12\" is out of range; allowed is 20…268435460"),
-        Case("limits:\n  max_packet_size: 64K\n", "h.yaml:2:20: limits.max_packet_size: unknown unit \"K\"; units are B, kB, KiB, MB, MiB, GB, GiB, TB, TiB"),
+        Case(
+            "limits:\n  max_packet_size: 64K\n",
+            "h.yaml:2:20: limits.max_packet_size: unknown unit \"K\"; units are B, kB, KiB, MB, MiB, GB, GiB, TB, TiB"),
         Case("limits:\n  max_packet_size: big\n", "h.yaml:2:20: limits.max_packet_size: \"big\" is not a size such as 65536, 64KiB or 1MB"),
-        Case("limits:\n  connect_timeout: 10 sec\n", "h.yaml:2:20: limits.connect_timeout: unknown unit \"sec\"; units are ms, s, m, h, d, w"),
+        Case(
+            "limits:\n  connect_timeout: 10 sec\n", "h.yaml:2:20: limits.connect_timeout: unknown unit \"sec\"; units are ms, s, m, h, d, w"
+        ),
         Case("limits:\n  connect_timeout: 1500ms\n", "h.yaml:2:20: limits.connect_timeout: \"1500ms\" is finer than the option's unit"),
         Case("limits:\n  connect_timeout: -1\n", "h.yaml:2:20: limits.connect_timeout: \"-1\" is not a time such as 30, 10s, 5m or 7d"),
         Case("limits:\n  connect_timeout: 2h\n", "h.yaml:2:20: limits.connect_timeout: \"2h\" is out of range; allowed is 1s…1h"),
@@ -54,25 +61,40 @@ import Testing
         Case("retained:\n  available: \"true\"\n", "h.yaml:2:14: retained.available: \"true\" is not true or false"),
         Case(
             "sessions:\n  overflow: drop_oldest\n",
-            "h.yaml:2:13: sessions.overflow: \"drop_oldest\" is none of drop-newest, drop-oldest, disconnect; did you mean \"drop-oldest\"?"),
+            "h.yaml:2:13: sessions.overflow: \"drop_oldest\" is none of drop-newest, drop-oldest, disconnect; did you mean \"drop-oldest\"?"
+        ),
         Case("log: debug\n", "h.yaml:1:6: log is a section: lines of \"key: value\""),
         Case("- a\n", "h.yaml:1:1: the configuration is a section: lines of \"key: value\""),
         Case("hello\n", "h.yaml:1:1: the configuration is a section: lines of \"key: value\""),
-        Case("http:\n  address: 9883\n", "h.yaml:2:12: http.address: \"9883\" has no host; write 127.0.0.1:9883, or 0.0.0.0:9883 for every IPv4 address"),
-        Case("log:\n  level: \"a\\nb\"\n", "h.yaml:2:10: log.level: \"a b\" is none of trace, debug, info, notice, warning, error, critical"),
+        Case(
+            "http:\n  address: 9883\n",
+            "h.yaml:2:12: http.address: \"9883\" has no host; write 127.0.0.1:9883, or 0.0.0.0:9883 for every IPv4 address"),
+        Case(
+            "log:\n  level: \"a\\nb\"\n", "h.yaml:2:10: log.level: \"a b\" is none of trace, debug, info, notice, warning, error, critical"),
     ]
 
     static let listeners: [Case] = [
-        Case("listeners: []\n", "h.yaml:1:1: listeners is empty, so nobody could connect; remove it for a listener on the loopback addresses"),
+        Case(
+            "listeners: []\n", "h.yaml:1:1: listeners is empty, so nobody could connect; remove it for a listener on the loopback addresses"
+        ),
         Case("listeners: {address: a}\n", "h.yaml:1:12: listeners is a list: each entry begins with \"- \""),
         Case("listeners:\n  - name: a\n", "h.yaml:2:5: listeners[1]: a listener needs an address, as in address: 127.0.0.1:1883"),
-        Case("listeners:\n  - address: ::1:1883\n", "h.yaml:2:14: listeners[1].address: \"::1:1883\": an IPv6 address needs brackets, as in [::1]:1883"),
-        Case("listeners:\n  - address: localhost\n", "h.yaml:2:14: listeners[1].address: \"localhost\" has no port; write HOST:PORT, as in 127.0.0.1:1883"),
+        Case(
+            "listeners:\n  - address: ::1:1883\n",
+            "h.yaml:2:14: listeners[1].address: \"::1:1883\": an IPv6 address needs brackets, as in [::1]:1883"),
+        Case(
+            "listeners:\n  - address: localhost\n",
+            "h.yaml:2:14: listeners[1].address: \"localhost\" has no port; write HOST:PORT, as in 127.0.0.1:1883"),
         Case(
             "listeners:\n  - address: :1883\n",
-            "h.yaml:2:14: listeners[1].address: \":1883\" has no host; write 0.0.0.0:1883 for every IPv4 address, 127.0.0.1:1883 for this machine"),
-        Case("listeners:\n  - address: a:70000\n", "h.yaml:2:14: listeners[1].address: \"a:70000\": the port is not a number from 0 to 65535"),
-        Case("listeners:\n  - address: /run/x\n", "h.yaml:2:14: listeners[1].address: \"/run/x\" looks like a Unix socket; write unix:/run/x"),
+            "h.yaml:2:14: listeners[1].address: \":1883\" has no host; write 0.0.0.0:1883 for every IPv4 address, 127.0.0.1:1883 for this machine"
+        ),
+        Case(
+            "listeners:\n  - address: a:70000\n", "h.yaml:2:14: listeners[1].address: \"a:70000\": the port is not a number from 0 to 65535"
+        ),
+        Case(
+            "listeners:\n  - address: /run/x\n", "h.yaml:2:14: listeners[1].address: \"/run/x\" looks like a Unix socket; write unix:/run/x"
+        ),
         Case(
             "listeners:\n  - address: a:1\n    port: 2\n",
             "h.yaml:2:5: listeners[1]: address says it all; remove host and port, or write those two alone"),
@@ -85,7 +107,9 @@ import Testing
     ]
 
     static let kafka: [Case] = [
-        Case("kafka:\n", "h.yaml:1:1: kafka needs clusters, as in clusters: {main: {bootstrap_servers: \"kafka:9092\"}}, or remove the section"),
+        Case(
+            "kafka:\n",
+            "h.yaml:1:1: kafka needs clusters, as in clusters: {main: {bootstrap_servers: \"kafka:9092\"}}, or remove the section"),
         Case(
             "kafka:\n  clusters:\n    main:\n",
             "h.yaml:3:5: kafka.clusters.main needs bootstrap_servers: HOST:PORT, or embedded: true for a development Kafka"),
@@ -100,7 +124,8 @@ import Testing
             "h.yaml:5:28: kafka.routes[1]: no cluster is named \"mian\"; did you mean \"main\"?"),
         Case(
             "kafka:\n  clusters:\n    main: {embedded: true}\n  routes:\n    - {filter: \"a/#/b\", topic: t}\n",
-            "h.yaml:5:16: kafka.routes[1].filter: the topic filter \"a/#/b\" has a wildcard out of place: + fills a whole level, # the whole last level"),
+            "h.yaml:5:16: kafka.routes[1].filter: the topic filter \"a/#/b\" has a wildcard out of place: + fills a whole level, # the whole last level"
+        ),
         Case(
             "kafka:\n  clusters:\n    main: {embedded: true}\n  routes:\n    - topic: t\n",
             "h.yaml:5:7: kafka.routes[1] needs a filter, as in filter: telemetry/#"),
@@ -119,7 +144,8 @@ import Testing
         Case("a: b: c\n", "h.yaml:1:5: not valid YAML: mapping values are not allowed in this context"),
         Case(
             "log:\n\tlevel: info\n",
-            "h.yaml:2:1: this character can't begin a value: indent with blanks, not tabs, and quote texts that begin with a special character"),
+            "h.yaml:2:1: this character can't begin a value: indent with blanks, not tabs, and quote texts that begin with a special character"
+        ),
         Case("log:\n  level: info\n  level: debug\n", "h.yaml:3:3: \"level\" stands twice, first in line 2; remove one"),
         Case("log: {}\nevent_loops: 1\nlog: {}\n", "h.yaml:3:1: \"log\" stands twice, first in line 1; remove one"),
     ]
@@ -156,7 +182,9 @@ import Testing
         let messages = Self.messages(yaml)
         #expect(!messages.isEmpty)
         var nested = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n"
-        for level in 1...12 { nested += "a\(level): &a\(level) [" + Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ",") + "]\n" }
+        for level in 1...12 {
+            nested += "a\(level): &a\(level) [" + Array(repeating: "*a\(level - 1)", count: 10).joined(separator: ",") + "]\n"
+        }
         #expect(Self.messages(nested).count == 13)
     }
 

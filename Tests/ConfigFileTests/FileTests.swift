@@ -56,7 +56,9 @@ final class TemporaryFile {
 
     @Test("lines count right after a byte order mark and CRLF")
     func lines() throws {
-        #expect(try Self.refusal([0xEF, 0xBB, 0xBF] + Array("log:\r\n  lvel: debug\r\n".utf8)) == ":2:3: unknown option \"lvel\" in log; did you mean \"level\"?")
+        #expect(
+            try Self.refusal([0xEF, 0xBB, 0xBF] + Array("log:\r\n  lvel: debug\r\n".utf8))
+                == ":2:3: unknown option \"lvel\" in log; did you mean \"level\"?")
     }
 
     @Test("what is not text is refused with its place")

@@ -56,7 +56,8 @@ import Testing
         for option in BrokerOptions.table where option.type.isScalar {
             let (yaml, value) = Self.sample(option, default: defaults)
             let text = if case .text(let text) = value { text } else { yaml }
-            let configuration = try HeadwaterConfiguration.load(file: nil, environment: [EnvironmentOptions.variable(for: option.path): text])
+            let configuration = try HeadwaterConfiguration.load(
+                file: nil, environment: [EnvironmentOptions.variable(for: option.path): text])
             #expect(option.get(configuration) == value, "\(option.path)")
         }
     }
@@ -77,20 +78,28 @@ import Testing
         let text = OptionReference.text
         #expect(text.contains("sessions.max_queued_messages: 100000\n"))
         #expect(text.contains("HEADWATER_SESSIONS_MAX_QUEUED_MESSAGES"))
-        for option in BrokerOptions.table { #expect(text.contains("\n\(option.path.joined(separator: ".")): ") || text.hasPrefix(option.path[0])) }
+        for option in BrokerOptions.table {
+            #expect(text.contains("\n\(option.path.joined(separator: ".")): ") || text.hasPrefix(option.path[0]))
+        }
         for option in ListenerOptions.table { #expect(text.contains("listeners[].\(option.path[0]): ")) }
         for option in KafkaOptions.clusters { #expect(text.contains("kafka.clusters.NAME.\(option.path[0]): ")) }
         for option in KafkaOptions.routes { #expect(text.contains("kafka.routes[].\(option.path[0]): ")) }
     }
 
     @Test(
-        "sizes", arguments: [("0", 0), ("17", 17), ("1B", 1), ("2kB", 2_000), ("64KiB", 65_536), ("1MB", 1_000_000), ("1.5 GiB", 1_610_612_736)])
+        "sizes",
+        arguments: [("0", 0), ("17", 17), ("1B", 1), ("2kB", 2_000), ("64KiB", 65_536), ("1MB", 1_000_000), ("1.5 GiB", 1_610_612_736)])
     func size(text: String, bytes: Int) throws {
         #expect(try Quantity.parseBytes(text) == bytes)
         #expect(try Quantity.parseBytes(Quantity.bytes(bytes)) == bytes)
     }
 
-    @Test("times", arguments: [("0", 0), ("17", 17_000), ("500ms", 500), ("0.5s", 500), ("5m", 300_000), ("2h", 7_200_000), ("7d", 604_800_000), ("1w", 604_800_000)])
+    @Test(
+        "times",
+        arguments: [
+            ("0", 0), ("17", 17_000), ("500ms", 500), ("0.5s", 500), ("5m", 300_000), ("2h", 7_200_000), ("7d", 604_800_000),
+            ("1w", 604_800_000),
+        ])
     func time(text: String, milliseconds: Int) throws {
         #expect(try Quantity.parseDuration(text, unitMilliseconds: 1) == milliseconds)
         #expect(try Quantity.parseDuration(Quantity.duration(milliseconds: milliseconds), unitMilliseconds: 1) == milliseconds)
@@ -98,7 +107,9 @@ import Testing
 
     @Test(
         "what is no quantity is refused",
-        arguments: ["", "-1", "1.", ".5", "1.5", "1e3", "0x10", "1 0", "9223372036854775807KiB", "9999999999999999999", "１２", "1.0000001kB"])
+        arguments: [
+            "", "-1", "1.", ".5", "1.5", "1e3", "0x10", "1 0", "9223372036854775807KiB", "9999999999999999999", "１２", "1.0000001kB",
+        ])
     func noSize(text: String) {
         #expect(throws: Quantity.Fault.self) { try Quantity.parseBytes(text) }
     }

@@ -3,7 +3,8 @@ import MQTTWire
 
 /// Why `pub` or `sub` could not do what it was asked for.
 enum ClientFault: Error, CustomStringConvertible {
-    case refused(ReasonCode, String?)
+    /// `exitCode`: the code as CONNACK had it, a return code below MQTT 5.
+    case refused(ReasonCode, String?, exitCode: UInt8)
     /// The broker sent DISCONNECT.
     case disconnected(ReasonCode, String?)
     case connectionLost
@@ -19,7 +20,7 @@ enum ClientFault: Error, CustomStringConvertible {
     var description: String {
         func text(_ code: ReasonCode, _ reason: String?) -> String { "\(code)\(reason.map { " (\($0))" } ?? "")" }
         return switch self {
-        case .refused(let code, let reason): "the broker refuses the connection: \(text(code, reason))"
+        case .refused(let code, let reason, _): "the broker refuses the connection: \(text(code, reason))"
         case .disconnected(let code, let reason): "the broker has ended the connection: \(text(code, reason))"
         case .connectionLost: "the connection is lost"
         case .noConnAck: "the broker has not answered CONNECT; is there an MQTT broker at this address?"
@@ -35,6 +36,6 @@ enum ClientFault: Error, CustomStringConvertible {
 
     /// The CONNACK code for refusals, as mosquitto_pub and mosquitto_sub do; 1 for all else.
     var exitCode: Int32 {
-        if case .refused(let code, _) = self { Int32(code.rawValue) } else { 1 }
+        if case .refused(_, _, let exitCode) = self { Int32(exitCode) } else { 1 }
     }
 }

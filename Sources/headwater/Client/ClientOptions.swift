@@ -13,13 +13,17 @@ struct ClientOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Connect to this Unix socket instead.", valueName: "path"))
     var unix: String?
 
-    @Option(name: [.customShort("i"), .customLong("id")], parsing: .unconditional, help: "Client identifier. Without it the broker (MQTT 5) or the process id makes one.")
+    @Option(
+        name: [.customShort("i"), .customLong("id")], parsing: .unconditional,
+        help: "Client identifier. Without it the broker (MQTT 5) or the process id makes one.")
     var clientID: String?
 
     @Option(name: [.short, .customLong("username")], parsing: .unconditional, help: "User name.")
     var username: String?
 
-    @Option(name: [.customShort("P"), .customLong("pw")], parsing: .unconditional, help: "Password. Other users of this machine can see it in the process list; --password-file hides it.")
+    @Option(
+        name: [.customShort("P"), .customLong("pw")], parsing: .unconditional,
+        help: "Password. Other users of this machine can see it in the process list; --password-file hides it.")
     var password: String?
 
     @Option(help: ArgumentHelp("Read the password from the first line of this file.", valueName: "path"))
@@ -31,10 +35,14 @@ struct ClientOptions: ParsableArguments {
     @Option(name: [.customShort("V"), .customLong("protocol-version")], help: "mqttv5, mqttv311 or mqttv31.")
     var version = ProtocolVersionArgument.v5
 
-    @Flag(name: [.customShort("c"), .customLong("disable-clean-session")], help: "Keep the session on the broker (needs -i); it never expires unless -x says so.")
+    @Flag(
+        name: [.customShort("c"), .customLong("disable-clean-session")],
+        help: "Keep the session on the broker (needs -i); it never expires unless -x says so.")
     var keepsSession = false
 
-    @Option(name: [.customShort("x"), .customLong("session-expiry-interval")], parsing: .unconditional, help: "MQTT 5: seconds until the session ends after the connection; -1 for never.")
+    @Option(
+        name: [.customShort("x"), .customLong("session-expiry-interval")], parsing: .unconditional,
+        help: "MQTT 5: seconds until the session ends after the connection; -1 for never.")
     var sessionExpiry: Int?
 
     @Option(name: .shortAndLong, help: "QoS 0, 1 or 2.")
@@ -46,8 +54,11 @@ struct ClientOptions: ParsableArguments {
     @Flag(help: "Print no error messages.")
     var quiet = false
 
-    @Option(name: [.customShort("D"), .customLong("property")], parsing: .upToNextOption,
-        help: ArgumentHelp("MQTT 5 property, as in -D publish content-type text/plain or -D connect user-property NAME VALUE.", valueName: "command name value"))
+    @Option(
+        name: [.customShort("D"), .customLong("property")], parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "MQTT 5 property, as in -D publish content-type text/plain or -D connect user-property NAME VALUE.",
+            valueName: "command name value"))
     var property: [String] = []
 
     @Option(parsing: .unconditional, help: ArgumentHelp("Topic of the will.", valueName: "topic"))
@@ -114,7 +125,9 @@ struct ClientOptions: ParsableArguments {
     /// - Throws: `ValidationError` without a word of the password.
     func readPassword() throws -> [UInt8]? {
         guard let passwordFile else { return password.map { Array($0.utf8) } }
-        guard let bytes = InputFile.read(passwordFile, maxBytes: 65_536) else { throw ValidationError("--password-file \(passwordFile) can't be read") }
+        guard let bytes = InputFile.read(passwordFile, maxBytes: 65_536) else {
+            throw ValidationError("--password-file \(passwordFile) can't be read")
+        }
         return Array(bytes.prefix { $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "\r") })
     }
 }

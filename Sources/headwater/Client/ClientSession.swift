@@ -100,7 +100,8 @@ struct ClientSession: Sendable {
             }
         }
         if let path = options.unix {
-            return try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton).connect(unixDomainSocketPath: path, channelInitializer: initialize)
+            return try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton).connect(
+                unixDomainSocketPath: path, channelInitializer: initialize)
         }
         return try await bootstrap.connect(host: options.host, port: options.port, channelInitializer: initialize)
     }
@@ -115,7 +116,10 @@ struct ClientSession: Sendable {
             trace("receives", packet)
             switch packet {
             case .connAck(let connAck) where progress.connAck == nil:
-                guard !connAck.reason.isError, connAck.reason == .success else { throw ClientFault.refused(connAck.reason, connAck.reasonString) }
+                guard connAck.reason == .success else {
+                    let code = connect.protocolVersion == .v5 ? connAck.reason.rawValue : connAck.reason.connectReturnCode
+                    throw ClientFault.refused(connAck.reason, connAck.reasonString, exitCode: code)
+                }
                 progress.connected(connAck)
                 connAcks.yield(connAck)
             case .disconnect(let disconnect):
@@ -150,7 +154,8 @@ struct ClientSession: Sendable {
         guard options.debug else { return }
         let detail =
             switch packet {
-            case .publish(let publish): " \"\(publish.topic)\" (q\(publish.qos), r\(publish.retain ? 1 : 0), m\(publish.packetID), \(publish.payload.count) bytes)"
+            case .publish(let publish):
+                " \"\(publish.topic)\" (q\(publish.qos), r\(publish.retain ? 1 : 0), m\(publish.packetID), \(publish.payload.count) bytes)"
             case .pubAck(let ack), .pubRec(let ack), .pubRel(let ack), .pubComp(let ack): " m\(ack.packetID) \(ack.reason)"
             case .connAck(let connAck): " \(connAck.reason)"
             default: ""

@@ -34,7 +34,9 @@ struct MessageFormat: Sendable {
                 if !literal.isEmpty { parts.append(.bytes(literal)) }
                 literal = []
                 parts.append(.field(next))
-            default: throw Fault(description: "\(character)\(next) is not known; there are % and one of \(Self.fields)%, and \\n \\t \\r \\0 \\\\")
+            default:
+                throw Fault(
+                    description: "\(character)\(next) is not known; there are % and one of \(Self.fields)%, and \\n \\t \\r \\0 \\\\")
             }
         }
         if !literal.isEmpty { parts.append(.bytes(literal)) }

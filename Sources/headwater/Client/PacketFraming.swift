@@ -17,7 +17,8 @@ struct PacketFraming: ByteToMessageDecoder {
             case .malformed(let error): throw error
             case .frame(let frame):
                 let packet = try decodePacket(
-                    firstByte: frame.firstByte, body: frame.body(in: bytes), version: version, limits: DecodeLimits(maxTopicLevels: 65_535), from: .server)
+                    firstByte: frame.firstByte, body: frame.body(in: bytes), version: version, limits: DecodeLimits(maxTopicLevels: 65_535),
+                    from: .server)
                 return (packet, frame.end)
             }
         }

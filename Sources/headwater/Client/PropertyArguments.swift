@@ -16,7 +16,11 @@ struct PropertyArguments {
     }
     private var properties: [Property] = []
 
-    private enum Kind { case text, number(ClosedRange<UInt32>), pair }
+    private enum Kind {
+        case text
+        case number(ClosedRange<UInt32>)
+        case pair
+    }
     private static let bit = Kind.number(0...1)
     private static let short = Kind.number(0...65_535)
     private static let long = Kind.number(0...UInt32.max)
@@ -42,7 +46,8 @@ struct PropertyArguments {
         var rest = words[...]
         while let command = rest.popFirst() {
             guard let names = Self.commands[command] else {
-                throw Fault(description: "-D: unknown command \"\(command)\"; commands are \(Self.commands.keys.sorted().joined(separator: ", "))")
+                throw Fault(
+                    description: "-D: unknown command \"\(command)\"; commands are \(Self.commands.keys.sorted().joined(separator: ", "))")
             }
             guard let name = rest.popFirst(), let kind = names[name] else {
                 throw Fault(description: "-D \(command): expected one of \(names.keys.sorted().joined(separator: ", "))")

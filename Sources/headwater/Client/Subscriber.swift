@@ -17,6 +17,8 @@ final class Subscriber: Sendable {
         var printed = 0
         /// QoS 2 messages printed, whose PUBREL is to come.
         var unreleased: Set<UInt16> = []
+        /// The QoS 2 message that was the last one wanted: its exchange is brought to its end first.
+        var lastOfAll: UInt16?
         /// Topics by the alias that the broker gave them.
         var aliases: [UInt16: String] = [:]
     }
@@ -44,23 +46,34 @@ final class Subscriber: Sendable {
             return !endsAfterSubscribe
         case .unsubAck: return true
         case .pubRel(let release):
-            state.withLock { _ = $0.unreleased.remove(release.packetID) }
+            let isLast = state.withLock { state in
+                state.unreleased.remove(release.packetID)
+                return state.lastOfAll == release.packetID
+            }
             try await session.send(.pubComp(Acknowledgement(packetID: release.packetID)), writer)
-            return true
+            return !isLast
         case .publish(let publish): return try await received(publish, writer)
         default: throw ClientFault.unexpected(packet.type)
         }
     }
 
     private func received(_ publish: Publish, _ writer: ClientSession.Writer) async throws -> Bool {
+        // What comes after the last message wanted stays unacknowledged.
+        if state.withLock({ $0.lastOfAll != nil }) { return true }
         var publish = publish
         let (isNew, topic) = state.withLock { state in
             if publish.topicAlias != 0 {
-                if publish.topic.isEmpty { publish.topic = state.aliases[publish.topicAlias] ?? "" } else { state.aliases[publish.topicAlias] = publish.topic }
+                if publish.topic.isEmpty {
+                    publish.topic = state.aliases[publish.topicAlias] ?? ""
+                } else {
+                    state.aliases[publish.topicAlias] = publish.topic
+                }
             }
             return (publish.qos != .exactlyOnce || state.unreleased.insert(publish.packetID).inserted, publish.topic)
         }
-        guard !topic.isEmpty else { throw ClientFault.disconnected(.topicAliasInvalid, "the broker used a topic alias that it had not set") }
+        guard !topic.isEmpty else {
+            throw ClientFault.disconnected(.topicAliasInvalid, "the broker used a topic alias that it had not set")
+        }
         var hasEnough = retainedOnly && !publish.retain
         if isNew, !hasEnough, isWanted(publish) {
             // Printed before acknowledged: what is acknowledged has been seen.
@@ -74,7 +87,12 @@ final class Subscriber: Sendable {
         switch publish.qos {
         case .atMostOnce: break
         case .atLeastOnce: try await session.send(.pubAck(Acknowledgement(packetID: publish.packetID)), writer)
-        case .exactlyOnce: try await session.send(.pubRec(Acknowledgement(packetID: publish.packetID)), writer)
+        case .exactlyOnce:
+            try await session.send(.pubRec(Acknowledgement(packetID: publish.packetID)), writer)
+            guard hasEnough else { return true }
+            let packetID = publish.packetID
+            state.withLock { $0.lastOfAll = packetID }
+            return true
         }
         return !hasEnough
     }

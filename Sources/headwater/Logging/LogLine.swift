@@ -45,7 +45,8 @@ struct LogLine {
 
     /// Plain where the value can't be taken for anything else, otherwise in quotes.
     private static func field(_ value: String) -> String {
-        let isPlain = !value.isEmpty && value.unicodeScalars.allSatisfy { $0.value > 0x20 && $0 != "\"" && $0 != "=" && $0 != "\\" && !isUnsafe($0) }
+        let isPlain =
+            !value.isEmpty && value.unicodeScalars.allSatisfy { $0.value > 0x20 && $0 != "\"" && $0 != "=" && $0 != "\\" && !isUnsafe($0) }
         return isPlain ? value : "\"\(escaped(value, quotes: true))\""
     }
 
