@@ -54,7 +54,7 @@ package struct RouteIndex {
     @usableFromInline package mutating func insert(_ topic: UnsafeRawBufferPointer, generation: UInt64) -> Int {
         if lines.isEmpty {
             lines = Array(repeating: Line(), count: min(256, maximumLines))
-        } else if evictions >= lines.count, lines.count < maximumLines {
+        } else if evictions >= lines.count / 4, lines.count < maximumLines {
             grow()
         }
         let hash = seed.hash(topic)

@@ -117,7 +117,7 @@ extension BrokerLoop {
         let unread = unread.map { Array($0) } ?? connection.takeUnread()
         let descriptor = connection.leave()
         guard descriptor >= 0 else {
-            log.line(.error, "connection can't move to its session, no descriptor free", nowMilliseconds: clock.monotonicMilliseconds,
+            strangerLog.line(.error, "connection can't move to its session, no descriptor free", nowMilliseconds: clock.monotonicMilliseconds,
                 metadata: ["client": "\(key.clientID)", "peer": "\(connection.peerAddress)"])
             return connection.closeNow()
         }
@@ -188,7 +188,7 @@ extension BrokerLoop {
         if let method = connect.authenticationMethod { connection.withExtras { $0.authenticationMethod = method } }
         startKeepAlive(connection, client.keepAliveSeconds)
         sendConnAck(connection, connect, admission, isPresent: isPresent, session: session)
-        log.line(.info, "connected", nowMilliseconds: clock.monotonicMilliseconds, metadata: [
+        clientLog.line(.info, "connected", nowMilliseconds: clock.monotonicMilliseconds, metadata: [
             "client": "\(client.clientID)", "user": "\(client.username ?? "")", "peer": "\(client.peerAddress)",
             "listener": "\(client.listener)", "mqtt": "\(client.protocolVersion)", "clean_start": "\(connect.cleanStart)",
             "session_present": "\(isPresent)", "keep_alive": "\(client.keepAliveSeconds)",
@@ -239,7 +239,7 @@ extension BrokerLoop {
     /// CONNACK with an error, and close.
     func refuse(_ code: ReasonCode, _ why: String, on connection: ConnectionHandler) {
         counters.statistics.connectionsRefused[code.rawValue, default: 0] += 1
-        log.line(.notice, "connection refused", nowMilliseconds: clock.monotonicMilliseconds, metadata: [
+        strangerLog.line(.notice, "connection refused", nowMilliseconds: clock.monotonicMilliseconds, metadata: [
             "client": "\(connection.client?.clientID ?? "")", "user": "\(connection.client?.username ?? "")",
             "peer": "\(connection.peerAddress)", "listener": "\(connection.listener.configuration.name)",
             "code": "\(code)", "why": "\(why)",

@@ -134,7 +134,7 @@ extension BrokerLoop {
 
     /// Closes a connection that is not worth an answer.
     func refuseSilently(_ connection: ConnectionHandler, _ why: String) {
-        log.line(.notice, "connection refused", nowMilliseconds: clock.monotonicMilliseconds,
+        strangerLog.line(.notice, "connection refused", nowMilliseconds: clock.monotonicMilliseconds,
             metadata: ["peer": "\(connection.peerAddress)", "listener": "\(connection.listener.configuration.name)", "why": "\(why)"])
         connection.beginClosing()
     }

@@ -24,7 +24,7 @@ extension BrokerLoop {
     ) {
         guard let session = connection.session, session.connection === connection else {
             if connection.phase < .connected, let client = connection.client {
-                log.line(.info, "connection lost before CONNACK", nowMilliseconds: clock.monotonicMilliseconds,
+                strangerLog.line(.info, "connection lost before CONNACK", nowMilliseconds: clock.monotonicMilliseconds,
                     metadata: ["client": "\(client.clientID)", "peer": "\(client.peerAddress)"])
             }
             return
@@ -41,7 +41,7 @@ extension BrokerLoop {
                 "cause": "\(reason.cause.rawValue)", "code": "\(reason.code)",
             ]
             if let detail { metadata["why"] = "\(detail)" }
-            log.line(.info, "disconnected", nowMilliseconds: clock.monotonicMilliseconds, metadata: metadata)
+            clientLog.line(.info, "disconnected", nowMilliseconds: clock.monotonicMilliseconds, metadata: metadata)
             for hook in hooks.disconnected { hook.clientDisconnected(client, reason: reason) }
         }
         planWill(of: session, ending: ending)

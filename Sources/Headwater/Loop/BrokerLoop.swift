@@ -33,7 +33,9 @@ final class BrokerLoop {
 
     @exclusivity(unchecked) var clock = MessageClock.now
     @exclusivity(unchecked) var counters = LoopCounters()
-    @exclusivity(unchecked) var log: LogLimiter
+    /// Lines that anybody can cause, and those that need an accepted client.
+    @exclusivity(unchecked) var strangerLog: LogLimiter
+    @exclusivity(unchecked) var clientLog: LogLimiter
 
     @exclusivity(unchecked) var connections = ConnectionTable()
     @exclusivity(unchecked) var sessionsByKey: [SessionKey: Session] = [:]
@@ -45,7 +47,7 @@ final class BrokerLoop {
     @exclusivity(unchecked) var tree = TopicTree()
     @exclusivity(unchecked) var matches = MatchResult()
     @exclusivity(unchecked) var ownMatches = MatchResult()
-    @exclusivity(unchecked) var routes = RouteCache<RouteEntry>(empty: RouteEntry())
+    @exclusivity(unchecked) var routes = RouteCache<RouteEntry>(maximumLines: 1 << 15, empty: RouteEntry())
     @exclusivity(unchecked) var retained = RetainedTree<Message>()
     @exclusivity(unchecked) var shares: [ShareReference.Key: ShareState] = [:]
     /// Subscriptions of this loop's sessions by pattern, to tell the other loops of the first and the last.
@@ -101,7 +103,8 @@ final class BrokerLoop {
         slowCount = max(1, min(4096, sessions.maxQueuedMessages / 2))
         slowBytes = max(1, min(1 << 20, sessions.maxQueuedBytes / 2))
         maxQueuedBytes = sessions.maxTotalQueuedBytes / shared.nodes.count
-        log = LogLimiter(logger: shared.logger)
+        strangerLog = LogLimiter(logger: shared.logger, burst: 50, perSecond: 10)
+        clientLog = LogLimiter(logger: shared.logger, burst: 2_000, perSecond: 200)
         subscribers = shared.nodes.indices.map { .loop($0) }
         outboxes = shared.nodes.map { _ in [] }
         outboxBytes = shared.nodes.map { _ in 0 }
