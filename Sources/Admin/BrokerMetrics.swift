@@ -25,6 +25,9 @@ struct BrokerMetrics {
         page.gauge("headwater_connections", "Clients connected now.", figures.connections)
         page.counter("headwater_connections_accepted_total", "Network connections accepted.", figures.connectionsAccepted)
         page.counter(
+            "headwater_connections_turned_away_total", "Network connections closed at once because of a limit on their number.",
+            figures.connectionsTurnedAway)
+        page.counter(
             "headwater_connections_refused_total", "CONNECTs refused, by reason code.", label: "code", byCode(figures.connectionsRefused))
         page.counter(
             "headwater_disconnects_total", "Connections ended, by cause.", label: "cause",

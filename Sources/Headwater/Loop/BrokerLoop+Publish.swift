@@ -60,9 +60,9 @@ extension BrokerLoop {
             return acknowledge(fields.packetID, .exactlyOnce, .success, on: connection)
         case .acknowledgeLater:
             counters.statistics.duplicatesRecognized += 1
+            guard let token = session.extras?.heldExactlyOnce[fields.packetID] else { return }
             let sequence = connection.gate.hold(packetID: fields.packetID, qos: .exactlyOnce)
-            return holds.redirect(
-                session: reference(of: session), packetID: fields.packetID, to: connection.reference, gateSequence: sequence)
+            return holds.redirect(token, to: connection.reference, gateSequence: sequence)
         case .disconnect(let code):
             return protocolError(code, "more unacknowledged messages than the receive maximum", on: connection)
         }
@@ -163,7 +163,10 @@ extension BrokerLoop {
             connection.heldQoS0 += 1
         } else {
             sequence = connection.gate.hold(packetID: fields.packetID, qos: fields.qos)
-            if fields.qos == .exactlyOnce { session.inbound.hold(fields.packetID) }
+            if fields.qos == .exactlyOnce {
+                session.inbound.hold(fields.packetID)
+                session.withExtras { $0.heldExactlyOnce[fields.packetID] = token }
+            }
         }
         holds.hold(
             HeldPublishes.Hold(
@@ -185,6 +188,7 @@ extension BrokerLoop {
         guard let hold = holds.complete(token, failure: failure) else { return }
         if hold.qos == .exactlyOnce, let session = session(hold.session) {
             session.inbound.endHold(hold.packetID)
+            session.extras?.heldExactlyOnce[hold.packetID] = nil
             if hold.failure != nil { session.inbound.refused(hold.packetID) }
         }
         guard let connection = connections[hold.connection], connection.phase == .connected else { return }

@@ -156,13 +156,11 @@ final class ConnectionHandler: ChannelInboundHandler {
     func channelInactive(context: ChannelHandlerContext) {
         descriptor = -1
         loop.beginWork()
-        if phase < .closing {
-            loop.connectionEnded(self, DisconnectReason(cause: .connectionLost, code: .success))
-        }
-        phase = .gone
+        // A write that failed may have closed the channel while a message is being routed: the end of the connection,
+        // and with it its will, waits for the end of the tick.
+        if phase < .closing { loop.doom(self, DisconnectReason(cause: .connectionLost, code: .success)) }
         loop.connectionGone(self)
         unread = nil
-        output.removeAll(pool: loop.pool)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
@@ -269,10 +267,9 @@ final class ConnectionHandler: ChannelInboundHandler {
             case .wrote(let bytes): written = bytes
             case .wouldBlock: break
             case .failed:
-                // The channel will notice too; what is left can't be sent.
+                // What is left can't be sent.
                 output.removeAll(pool: loop.pool)
-                context?.close(promise: nil)
-                return
+                return loop.doom(self, DisconnectReason(cause: .connectionLost, code: .success))
             }
         }
         if written > 0 { progress &+= 1 }
@@ -324,6 +321,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         flush()
         phase = .closing
         unread = nil
+        guard descriptor >= 0 else { return closeNow() }
         if bytesInChannel == 0 { finishClosing() }
         loop.addTimer(.closeLingering, slot: slot, serial: serial, afterMilliseconds: 2_000)
     }
@@ -335,7 +333,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         context?.read()
     }
 
-    /// The peer had its time.
+    /// The peer had its time, or there is none any more.
     func closeNow() { context?.close(promise: nil) }
 
     /// A second descriptor for another loop; then this channel goes without a word.

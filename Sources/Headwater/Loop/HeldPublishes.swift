@@ -61,12 +61,10 @@ struct HeldPublishes {
     }
 
     /// The client has sent a held QoS 2 message again on a new connection: the acknowledgement goes there.
-    mutating func redirect(session: SessionReference, packetID: UInt16, to connection: ConnectionReference, gateSequence: UInt64) {
-        for index in slots.indices {
-            guard let hold = slots[index].hold, hold.session == session, hold.packetID == packetID, hold.qos == .exactlyOnce
-            else { continue }
-            slots[index].hold?.connection = connection
-            slots[index].hold?.gateSequence = gateSequence
-        }
+    mutating func redirect(_ token: UInt64, to connection: ConnectionReference, gateSequence: UInt64) {
+        let slot = Int(UInt32(truncatingIfNeeded: token))
+        guard slot < slots.count, slots[slot].generation == UInt32(truncatingIfNeeded: token >> 32) else { return }
+        slots[slot].hold?.connection = connection
+        slots[slot].hold?.gateSequence = gateSequence
     }
 }

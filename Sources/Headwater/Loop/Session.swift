@@ -37,6 +37,8 @@ final class Session {
         @exclusivity(unchecked) var will: PlannedWill?
         @exclusivity(unchecked) var replays: [RetainedReplay] = []
         @exclusivity(unchecked) var nextReplay: UInt32 = 1
+        /// Tokens of held QoS 2 messages by packet identifier, for those that the client sends again.
+        @exclusivity(unchecked) var heldExactlyOnce: [UInt16: UInt64] = [:]
         /// When the session ends, if nobody connects: milliseconds of the monotonic clock.
         @exclusivity(unchecked) var endsAtMilliseconds: UInt64?
         /// Publishers that wait for this receiver.

@@ -245,12 +245,13 @@ public final class Broker: Service, Sendable {
 
     /// The sum of all loops' figures. Takes a turn of each event loop.
     public func statistics() async -> BrokerStatistics {
-        let (nodes, started) = state.withLock { ($0.nodes, $0.startedUnixMilliseconds) }
+        let (nodes, started, totals) = state.withLock { ($0.nodes, $0.startedUnixMilliseconds, $0.totals) }
         var sum = BrokerStatistics()
         for node in nodes {
             if let part = try? await node.eventLoop.submit({ node.bound.value?.report() }).get() { sum.add(part) }
         }
         sum.startedUnixMilliseconds = started
+        sum.connectionsTurnedAway = totals?.turnedAway.load(ordering: .relaxed) ?? 0
         return sum
     }
 

@@ -47,6 +47,8 @@ public struct BrokerStatistics: Sendable {
     public var startedUnixMilliseconds: Int64 = 0
     public var connections = 0
     public var connectionsAccepted = 0
+    /// Network connections closed at once because of a limit on their number.
+    public var connectionsTurnedAway = 0
     /// CONNECTs refused, by reason code.
     public var connectionsRefused: [UInt8: Int] = [:]
     /// Connections ended, by `DisconnectReason.Cause`.
