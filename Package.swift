@@ -62,7 +62,7 @@ let package = Package(
         library("KafkaBridge", ["PluginAPI", "MQTTModel", "CRdKafka", logging]),
         library("Admin", ["Headwater", "Transport", nioCore, nioPosix, nioHTTP1, logging]),
         library("ConfigFile", ["Headwater", "KafkaBridge", "Admin", .product(name: "Yams", package: "Yams")]),
-        library("BrokerTestKit", ["Headwater", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, nioPosix, logging]),
+        library("BrokerTestKit", ["Headwater", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, nioPosix, logging, deque]),
         // 4: the program
         .executableTarget(
             name: "headwater-cli",
@@ -75,5 +75,8 @@ let package = Package(
         // tests
         tests("RoutingTests", ["Routing", "MQTTModel"]),
         tests("MQTTWireTests", ["MQTTWire", "MQTTModel"]),
+        tests("MQTTSessionTests", ["MQTTSession", "MQTTModel", nioCore]),
+        tests("HeadwaterTests", ["Headwater", "BrokerTestKit", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, logging]),
+        tests("InteropTests", ["Headwater", "BrokerTestKit", "MQTTModel"], resources: [.copy("Scripts")]),
     ]
 )
