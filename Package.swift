@@ -78,5 +78,6 @@ let package = Package(
         tests("MQTTSessionTests", ["MQTTSession", "MQTTModel", nioCore]),
         tests("HeadwaterTests", ["Headwater", "BrokerTestKit", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, logging]),
         tests("InteropTests", ["Headwater", "BrokerTestKit", "MQTTModel"], resources: [.copy("Scripts")]),
+        tests("KafkaBridgeTests", ["KafkaBridge", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
     ]
 )

@@ -5,7 +5,9 @@ import MQTTModel
 /// which the PUBLISH packets came [MQTT-4.6.0-2] [MQTT-4.6.0-3].
 ///
 /// One per connection: an acknowledgement that is due when the connection has gone is never sent.
+@usableFromInline
 package struct AckGate {
+    @usableFromInline
     package struct Acknowledgement: Equatable {
         package let packetID: UInt16
         package let qos: QoS
@@ -18,21 +20,22 @@ package struct AckGate {
         }
     }
 
-    private enum Entry {
+    @usableFromInline
+    enum Entry {
         case waiting(packetID: UInt16, qos: QoS)
         case ready(Acknowledgement)
     }
 
-    private var entries = Deque<Entry>()
+    @usableFromInline var entries = Deque<Entry>()
     /// Sequence number of the first entry.
-    private var firstSequence: UInt64 = 0
+    @usableFromInline var firstSequence: UInt64 = 0
     /// Entries that wait.
-    package private(set) var waiting = 0
+    @usableFromInline package internal(set) var waiting = 0
 
-    package init() {}
+    @inlinable package init() {}
 
     /// Nothing is held: an acknowledgement may leave at once, without passing through here.
-    package var isOpen: Bool { entries.isEmpty }
+    @inlinable package var isOpen: Bool { entries.isEmpty }
 
     /// Holds the acknowledgement of a message; `complete` names it by the sequence number.
     package mutating func hold(packetID: UInt16, qos: QoS) -> UInt64 {

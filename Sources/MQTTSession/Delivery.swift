@@ -1,17 +1,18 @@
 import MQTTModel
 
 /// One message on its way to one session: what a queue holds and a window remembers.
+@usableFromInline
 package struct Delivery {
-    package let message: Message
+    @usableFromInline package let message: Message
     /// Subscription identifiers of the subscriptions that matched, `nil` for none.
-    package let subscriptionIDs: [UInt32]?
+    @usableFromInline package let subscriptionIDs: [UInt32]?
     /// The shared subscription that chose this session, `nil` for an ordinary delivery. Such a message goes to another
     /// member when this one leaves.
-    package let share: ShareReference?
+    @usableFromInline package let share: ShareReference?
     /// The smaller of the QoS of publisher and subscription [MQTT-3.8.4-8].
-    package let qos: QoS
+    @usableFromInline package let qos: QoS
     /// The RETAIN flag of the PUBLISH to be sent.
-    package let retain: Bool
+    @usableFromInline package let retain: Bool
 
     @inlinable
     package init(message: Message, qos: QoS, retain: Bool, subscriptionIDs: [UInt32]? = nil, share: ShareReference? = nil) {

@@ -2,16 +2,18 @@ import MQTTModel
 
 /// What the broker remembers of a session's PUBLISH packets: the QoS 2 identifiers that were seen and not released, so
 /// that a retransmission is recognised [MQTT-4.3.3-10], and the quota of the connection (MQTT 5.0 section 4.9).
+@usableFromInline
 package struct InboundFlow {
     /// QoS 2 identifiers received, no PUBREL yet. Part of the session state.
-    private var unreleased = PacketIDSet()
+    @usableFromInline var unreleased = PacketIDSet()
     /// Of those, identifiers whose PUBREC waits for a plugin or the store.
-    private var held = PacketIDSet()
+    @usableFromInline var held = PacketIDSet()
     /// QoS 2 exchanges begun on this connection, for the quota.
-    private var begunOnConnection = 0
+    @usableFromInline var begunOnConnection = 0
 
-    package init() {}
+    @inlinable package init() {}
 
+    @usableFromInline
     package enum PublishDecision: Equatable {
         case route
         /// A QoS 2 retransmission: send PUBREC again, route nothing.
@@ -23,6 +25,7 @@ package struct InboundFlow {
 
     /// - Parameter unacknowledged: QoS 1 and 2 messages of this connection whose acknowledgement is held.
     /// - Parameter receiveMaximum: The announced quota, `nil` for MQTT 3, which has none.
+    @inlinable
     package mutating func received(qos: QoS, packetID: UInt16, unacknowledged: Int, receiveMaximum: Int?) -> PublishDecision {
         guard qos != .atMostOnce else { return .route }
         if qos == .exactlyOnce, unreleased.contains(packetID) {
@@ -42,6 +45,7 @@ package struct InboundFlow {
     package mutating func endHold(_ packetID: UInt16) { _ = held.remove(packetID) }
 
     /// PUBREL. `false`: the identifier is unknown; PUBCOMP says so with 0x92.
+    @inlinable
     package mutating func released(_ packetID: UInt16) -> Bool {
         _ = held.remove(packetID)
         guard unreleased.remove(packetID) else { return false }

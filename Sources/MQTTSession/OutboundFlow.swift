@@ -5,37 +5,48 @@ import MQTTModel
 /// Packet identifiers are given out one after the other, so the window is a ring indexed by identifier: an
 /// acknowledgement finds its message without a search. The ring spans from the oldest unacknowledged identifier to the
 /// newest, and doubles as that span grows; it never spans more than 65,535.
+@usableFromInline
 package struct OutboundFlow {
+    @usableFromInline
     package enum Phase: UInt8 {
         case awaitingPubAck, awaitingPubRec, awaitingPubComp
     }
 
-    private struct Entry {
-        var delivery: Delivery
-        var phase: Phase
+    @usableFromInline
+    struct Entry {
+        @usableFromInline var delivery: Delivery
+        @usableFromInline var phase: Phase
+
+        @inlinable
+        init(delivery: Delivery, phase: Phase) {
+            self.delivery = delivery
+            self.phase = phase
+        }
     }
 
-    private var ring: [Entry?] = []
-    private var mask = 0
+    @usableFromInline var ring: [Entry?] = []
+    @usableFromInline var mask = 0
     /// Identifier of the oldest slot in the span, and the length of the span.
-    private var firstID: UInt16 = 1
-    private var span = 0
+    @usableFromInline var firstID: UInt16 = 1
+    @usableFromInline var span = 0
     /// Messages not acknowledged, on this connection or before it.
-    package private(set) var count = 0
+    @usableFromInline package internal(set) var count = 0
     /// Of those, sent on this connection: what the client's Receive Maximum limits.
-    package private(set) var outstanding = 0
+    @usableFromInline package internal(set) var outstanding = 0
     /// Distance from `firstID` of the first entry that this connection has not carried yet.
-    private var resendOffset = 0
+    @usableFromInline var resendOffset = 0
 
-    package init() {}
+    @inlinable package init() {}
 
-    package var isEmpty: Bool { count == 0 }
+    @inlinable package var isEmpty: Bool { count == 0 }
 
     /// Whether a message may be sent now: everything from before has been sent again, the window is open, and an
     /// identifier is free.
+    @inlinable
     package func mayAdmit(window: Int) -> Bool { resendOffset == span && outstanding < window && span < 65_535 }
 
     /// Takes the message into the window and gives its packet identifier. The caller has asked `mayAdmit`.
+    @inlinable
     package mutating func admit(_ delivery: Delivery) -> UInt16 {
         // One slot stays empty: identifiers skip 0 where they wrap, slots do not.
         if span >= ring.count - 1 { grow() }
@@ -48,6 +59,7 @@ package struct OutboundFlow {
         return id
     }
 
+    @usableFromInline
     package enum AcknowledgeResult {
         /// The exchange is over; the identifier is free.
         case finished(Delivery)
@@ -59,12 +71,14 @@ package struct OutboundFlow {
         case outOfOrder
     }
 
+    @inlinable
     package mutating func receivedPubAck(_ id: UInt16) -> AcknowledgeResult {
         guard let phase = phase(of: id) else { return .unknown }
         return phase == .awaitingPubAck ? .finished(finish(id)) : .outOfOrder
     }
 
     /// - Parameter isError: The reason code is 0x80 or above: the receiver will not have it [MQTT-4.3.3-4].
+    @inlinable
     package mutating func receivedPubRec(_ id: UInt16, isError: Bool) -> AcknowledgeResult {
         switch phase(of: id) {
         case nil: return .unknown
@@ -76,6 +90,7 @@ package struct OutboundFlow {
         }
     }
 
+    @inlinable
     package mutating func receivedPubComp(_ id: UInt16) -> AcknowledgeResult {
         switch phase(of: id) {
         case nil: .unknown
@@ -108,6 +123,7 @@ package struct OutboundFlow {
     }
 
     /// Whether this connection has carried everything that was unacknowledged when it began.
+    @inlinable
     package var hasResentAll: Bool { resendOffset == span }
 
     /// Takes a message out that can't be sent. `false` if it is not there.
@@ -133,19 +149,21 @@ package struct OutboundFlow {
         return ids.map { finish($0) }
     }
 
-    private func phase(of id: UInt16) -> Phase? {
+    @inlinable
+    func phase(of id: UInt16) -> Phase? {
         guard span > 0, id != 0 else { return nil }
         return distance(to: id) < span ? ring[Int(id) & mask]?.phase : nil
     }
 
     /// Identifiers from `firstID` to `id`. There are 65,535: 0 is none, so distances skip it.
-    private func distance(to id: UInt16) -> Int {
+    @inlinable
+    func distance(to id: UInt16) -> Int {
         id >= firstID ? Int(id) - Int(firstID) : Int(id) + 65_535 - Int(firstID)
     }
 
-    private mutating func finish(_ id: UInt16) -> Delivery {
-        let delivery = ring[Int(id) & mask]!.delivery  // every caller has found the entry
-        ring[Int(id) & mask] = nil
+    @inlinable
+    mutating func finish(_ id: UInt16) -> Delivery {
+        let delivery = ring[Int(id) & mask].take()!.delivery  // every caller has found the entry
         count -= 1
         if distance(to: id) < resendOffset { outstanding -= 1 }
         if count == 0 {
@@ -167,7 +185,8 @@ package struct OutboundFlow {
         return delivery
     }
 
-    private mutating func grow() {
+    @usableFromInline
+    mutating func grow() {
         let size = max(8, ring.count * 2)
         var larger = [Entry?](repeating: nil, count: size)
         var id = firstID
@@ -179,7 +198,8 @@ package struct OutboundFlow {
         mask = size - 1
     }
 
-    private static func advance(_ id: UInt16, by steps: Int) -> UInt16 {
+    @inlinable
+    static func advance(_ id: UInt16, by steps: Int) -> UInt16 {
         let sum = Int(id) + steps
         return UInt16(sum > 65_535 ? sum - 65_535 : sum)
     }

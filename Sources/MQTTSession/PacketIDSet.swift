@@ -1,17 +1,20 @@
 /// A set of packet identifiers as a bitmap that grows to the highest one seen: clients count upwards from 1, so it
 /// stays small; 8 KiB at most.
+@usableFromInline
 package struct PacketIDSet {
-    private var words: [UInt64] = []
-    package private(set) var count = 0
+    @usableFromInline var words: [UInt64] = []
+    @usableFromInline package internal(set) var count = 0
 
-    package init() {}
+    @inlinable package init() {}
 
+    @inlinable
     package func contains(_ id: UInt16) -> Bool {
         let word = Int(id >> 6)
         return word < words.count && words[word] & (1 << UInt64(id & 63)) != 0
     }
 
     /// `false` if it was there already.
+    @inlinable
     package mutating func insert(_ id: UInt16) -> Bool {
         let word = Int(id >> 6), bit: UInt64 = 1 << UInt64(id & 63)
         while words.count <= word { words.append(0) }
@@ -22,6 +25,7 @@ package struct PacketIDSet {
     }
 
     /// `false` if it was not there.
+    @inlinable
     package mutating func remove(_ id: UInt16) -> Bool {
         let word = Int(id >> 6), bit: UInt64 = 1 << UInt64(id & 63)
         guard word < words.count, words[word] & bit != 0 else { return false }

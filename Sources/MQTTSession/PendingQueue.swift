@@ -2,14 +2,15 @@ import DequeModule
 import MQTTModel
 
 /// Messages that wait for one session: its window is full, its socket is, or it is away. Bounded by count and bytes.
+@usableFromInline
 package struct PendingQueue {
-    private var deliveries = Deque<Delivery>()
-    package private(set) var bytes = 0
+    @usableFromInline var deliveries = Deque<Delivery>()
+    @usableFromInline package internal(set) var bytes = 0
 
-    package init() {}
+    @inlinable package init() {}
 
-    package var count: Int { deliveries.count }
-    package var isEmpty: Bool { deliveries.isEmpty }
+    @inlinable package var count: Int { deliveries.count }
+    @inlinable package var isEmpty: Bool { deliveries.isEmpty }
     package var first: Delivery? { deliveries.first }
 
     /// Whether one more of `bytes` fits.

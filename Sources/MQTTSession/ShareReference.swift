@@ -1,6 +1,7 @@
 import MQTTModel
 
 /// Names one shared subscription group (`$share/NAME/FILTER`) and the event loop that owns it.
+@usableFromInline
 package final class ShareReference: Sendable {
     package struct Key: Hashable, Sendable {
         package let tenant: ExactText

@@ -16,24 +16,35 @@ extension BrokerLoop {
         share: ShareReference?, fansOut: Bool
     ) {
         counters.statistics.deliveriesDue &+= 1
-        if let connection = session.connection, session.pending.isEmpty, connection.unsentBytes < Self.unsentLimit,
-            hooks.authorizeDelivery.isEmpty
-        {
-            if qos == .atMostOnce {
-                return sendAtMostOnce(&publication, to: session, on: connection, retain: retain, identifiers: identifiers, fansOut: fansOut)
-            }
-            if session.outbound.mayAdmit(window: Int(session.window)) {
-                let delivery = Delivery(
-                    message: publication.message(), qos: qos, retain: retain, subscriptionIDs: identifiers, share: share)
-                let id = session.outbound.admit(delivery)
-                counters.statistics.inflightMessages &+= 1
-                let firstByte = PublishImage.firstByte(qos: qos, retain: retain)
-                guard send(&publication, on: connection, firstByte: firstByte, packetID: id, identifiers: identifiers, fansOut: fansOut)
-                else { return giveUp(id, of: session) }
-                return
-            }
+        let isDone = session.connectionReference?._withUnsafeGuaranteedRef { connection in
+            deliverNow(
+                &publication, to: session, on: connection, qos: qos, retain: retain, identifiers: identifiers, share: share,
+                fansOut: fansOut)
         }
+        if isDone == true { return }
         deliverSlowly(&publication, to: session, qos: qos, retain: retain, identifiers: identifiers, share: share)
+    }
+
+    /// - Returns: `false`: the client can't take it now.
+    @inline(__always)
+    private func deliverNow(
+        _ publication: inout Publication, to session: Session, on connection: ConnectionHandler, qos: QoS, retain: Bool,
+        identifiers: [UInt32]?, share: ShareReference?, fansOut: Bool
+    ) -> Bool {
+        guard session.pending.isEmpty, connection.unsentBytes < Self.unsentLimit, hooks.authorizeDelivery.isEmpty else { return false }
+        if qos == .atMostOnce {
+            sendAtMostOnce(&publication, to: session, on: connection, retain: retain, identifiers: identifiers, fansOut: fansOut)
+            return true
+        }
+        guard session.outbound.mayAdmit(window: Int(session.window)) else { return false }
+        let id = session.outbound.admit(
+            Delivery(message: publication.message(), qos: qos, retain: retain, subscriptionIDs: identifiers, share: share))
+        counters.statistics.inflightMessages &+= 1
+        let firstByte = PublishImage.firstByte(qos: qos, retain: retain)
+        if !send(&publication, on: connection, firstByte: firstByte, packetID: id, identifiers: identifiers, fansOut: fansOut) {
+            giveUp(id, of: session)
+        }
+        return true
     }
 
     @inline(__always)
@@ -129,7 +140,7 @@ extension BrokerLoop {
         counters.statistics.packetsSent &+= 1
         deliveriesInTick &+= 1
         if connection.output.count >= Self.flushSize { connection.flush() }
-        connection.touch()
+        if !connection.isTouched { touch(connection) }
     }
 
     private func useAlias(in image: inout PublishImage, on connection: ConnectionHandler) {
@@ -169,7 +180,7 @@ extension BrokerLoop {
         while connection.unsentBytes < Self.unsentLimit, let next = session.outbound.nextToResend(window: Int(session.window)) {
             switch next.phase {
             case .awaitingPubComp:
-                connection.sendAcknowledgement(type: 0x62, packetID: next.id)
+                sendAcknowledgement(on: connection, type: 0x62, packetID: next.id)
             case .awaitingPubAck, .awaitingPubRec:
                 if !send(next.delivery, on: connection, packetID: next.id, isRepeat: true) { giveUp(next.id, of: session) }
             }
@@ -211,27 +222,54 @@ extension BrokerLoop {
         for hook in hooks.delivered { hook.delivered(client, message: message) }
     }
 
-    // MARK: Acknowledgements from receivers
+    // MARK: Acknowledgements
+
+    /// PUBACK, PUBREC, PUBREL or PUBCOMP. Success is four bytes in every version.
+    @inline(__always)
+    func sendAcknowledgement(on connection: ConnectionHandler, type: UInt8, packetID: UInt16, reason: ReasonCode = .success) {
+        guard connection.phase < .closing else { return }
+        let bytes = connection.output.reserve(5, pool: pool)
+        bytes.storeBytes(of: type, as: UInt8.self)
+        bytes.storeBytes(of: packetID.bigEndian, toByteOffset: 2, as: UInt16.self)
+        if reason.rawValue != 0, connection.version == .v5 {
+            bytes.storeBytes(of: 3, toByteOffset: 1, as: UInt8.self)
+            bytes.storeBytes(of: reason.rawValue, toByteOffset: 4, as: UInt8.self)
+            connection.output.commit(5)
+        } else {
+            bytes.storeBytes(of: 2, toByteOffset: 1, as: UInt8.self)
+            connection.output.commit(4)
+        }
+        counters.statistics.packetsSent &+= 1
+        if !connection.isTouched { touch(connection) }
+    }
 
     @inline(__always)
     func receivedAcknowledgement(_ type: UInt8, _ fields: AcknowledgementFields, on connection: ConnectionHandler) {
-        guard let session = connection.session else { return }
+        connection.sessionReference?._withUnsafeGuaranteedRef { session in
+            receivedAcknowledgement(type, fields, of: session, on: connection)
+        }
+    }
+
+    @inline(__always)
+    private func receivedAcknowledgement(
+        _ type: UInt8, _ fields: AcknowledgementFields, of session: Session, on connection: ConnectionHandler
+    ) {
         let id = fields.packetID
         switch type {
         case 4: finish(session.outbound.receivedPubAck(id), of: session, isRejected: fields.reason.isError, on: connection)
         case 5:
             switch session.outbound.receivedPubRec(id, isError: fields.reason.isError) {
-            case .release: connection.sendAcknowledgement(type: 0x62, packetID: id)
+            case .release: sendAcknowledgement(on: connection, type: 0x62, packetID: id)
             case .unknown:
                 if !fields.reason.isError {
-                    connection.sendAcknowledgement(type: 0x62, packetID: id, reason: .packetIdentifierNotFound)
+                    sendAcknowledgement(on: connection, type: 0x62, packetID: id, reason: .packetIdentifierNotFound)
                 }
             case let result: finish(result, of: session, isRejected: true, on: connection)
             }
         case 6:
             // [MQTT-4.3.3-11]; an identifier that is not known has been released before
             let isKnown = session.inbound.released(id)
-            connection.sendAcknowledgement(type: 0x70, packetID: id, reason: isKnown ? .success : .packetIdentifierNotFound)
+            sendAcknowledgement(on: connection, type: 0x70, packetID: id, reason: isKnown ? .success : .packetIdentifierNotFound)
         default: finish(session.outbound.receivedPubComp(id), of: session, isRejected: false, on: connection)
         }
     }

@@ -9,11 +9,15 @@ import Routing
 /// through it.
 extension BrokerLoop {
     func receivedPublish(_ fields: PublishFields, on connection: ConnectionHandler) {
-        guard let session = connection.session else { return }
         counters.statistics.messagesReceived[Int(fields.qos.rawValue)] &+= 1
         counters.statistics.payloadBytesReceived[Int(fields.qos.rawValue)] &+= fields.payload.count
-        guard fields.topicAlias == 0 else { return receivedAliased(fields, on: connection, session: session) }
-        publish(fields, topic: fields.topic, on: connection, session: session)
+        connection.sessionReference?._withUnsafeGuaranteedRef { session in
+            if fields.topicAlias == 0 {
+                publish(fields, topic: fields.topic, on: connection, session: session)
+            } else {
+                receivedAliased(fields, on: connection, session: session)
+            }
+        }
     }
 
     private func receivedAliased(_ fields: PublishFields, on connection: ConnectionHandler, session: Session) {
@@ -88,7 +92,7 @@ extension BrokerLoop {
         on connection: ConnectionHandler, session: Session
     ) {
         var publication = Publication(
-            fields: fields, topic: topic, properties: properties, publisher: connection.client, sourceSession: session.serial,
+            fields: fields, topic: topic, properties: properties, publisher: connection.client.map { Unmanaged.passUnretained($0) }, sourceSession: session.serial,
             source: connection.reference, clock: clock)
         var isHeld = false
         if routes[route].hookMask != 0 {
@@ -115,7 +119,7 @@ extension BrokerLoop {
     func acknowledge(_ packetID: UInt16, _ qos: QoS, _ reason: ReasonCode, on connection: ConnectionHandler) {
         guard qos != .atMostOnce else { return }
         if connection.gate.isOpen {
-            connection.sendAcknowledgement(type: qos == .atLeastOnce ? 0x40 : 0x50, packetID: packetID, reason: reason)
+            sendAcknowledgement(on: connection, type: qos == .atLeastOnce ? 0x40 : 0x50, packetID: packetID, reason: reason)
         } else {
             connection.gate.append(AckGate.Acknowledgement(packetID: packetID, qos: qos, reason: reason))
         }
@@ -193,7 +197,7 @@ extension BrokerLoop {
         } else {
             connection.gate.complete(hold.gateSequence, reason: hold.failure ?? .success)
             while let ready = connection.gate.popReady() {
-                connection.sendAcknowledgement(type: ready.qos == .atLeastOnce ? 0x40 : 0x50, packetID: ready.packetID, reason: ready.reason)
+                sendAcknowledgement(on: connection, type: ready.qos == .atLeastOnce ? 0x40 : 0x50, packetID: ready.packetID, reason: ready.reason)
             }
         }
         if connection.pausedForHolds,

@@ -112,7 +112,15 @@ extension BrokerLoop {
 
     @inline(__always)
     private func deliver(_ publication: inout Publication, to target: RouteTarget, of entry: Int, fansOut: Bool) {
-        let session = target.session._withUnsafeGuaranteedRef { $0 }
+        target.session._withUnsafeGuaranteedRef { session in
+            deliver(&publication, to: session, target: target, of: entry, fansOut: fansOut)
+        }
+    }
+
+    @inline(__always)
+    private func deliver(
+        _ publication: inout Publication, to session: Session, target: RouteTarget, of entry: Int, fansOut: Bool
+    ) {
         var qos = min(publication.qos, target.qos)
         var identifiers: [UInt32]? = target.identifiers < 0 ? nil : routes[entry].identifiers[Int(target.identifiers)]
         if target.noLocalAll || target.noLocalSome, session.serial == publication.sourceSession {

@@ -82,6 +82,7 @@ extension BrokerLoop {
             sessionsByKey[session.key] = nil
             if nodes.count > 1 { directory.release(session.key, by: index) }
         }
+        lastSessions.append(session)
         counters.statistics.sessions -= 1
         if session.connection == nil, session.sink == nil { counters.statistics.sessionsOffline -= 1 }
         freeSlot(session.slot)

@@ -69,6 +69,8 @@ final class BrokerLoop {
     /// Connections that wait for another loop to catch up, by loop.
     @exclusivity(unchecked) var waitingForLoop: [[ConnectionReference]]
     @exclusivity(unchecked) var deliveriesInTick = 0
+    /// Sessions that ended in this tick: the packet that ended one may still be looking at it, uncounted.
+    @exclusivity(unchecked) var lastSessions: [Session] = []
     @exclusivity(unchecked) private var timerTask: Scheduled<Void>?
     @exclusivity(unchecked) private var timerTaskDeadline = UInt64.max
     @exclusivity(unchecked) var retainedSweepCursor: Int?
@@ -185,6 +187,7 @@ final class BrokerLoop {
                 microseconds: (now &- clock.monotonicNanoseconds) / 1000, times: deliveriesInTick)
             deliveriesInTick = 0
         }
+        lastSessions.removeAll()
         isTickOpen = false
         if !resumable.isEmpty || !doomed.isEmpty { openTick() }
     }

@@ -41,13 +41,16 @@ final class ConnectionHandler: ChannelInboundHandler {
         @exclusivity(unchecked) var transfer: ConnectionTransfer?
     }
 
-    unowned let loop: BrokerLoop
+    /// Outlives its connections: the service lets it go only after its event loop has ended.
+    unowned(unsafe) let loop: BrokerLoop
     let listener: ListenerProfile
     let peerAddress: String
 
     @exclusivity(unchecked) var phase = Phase.awaitingConnect
     @exclusivity(unchecked) var version = ProtocolVersion.v3_1_1
-    @exclusivity(unchecked) var session: Session?
+    /// The session has a life of its own in the loop's tables; it is given up in `connectionEnded`. Unmanaged, because the
+    /// hot path would count references for every packet.
+    @exclusivity(unchecked) var sessionReference: Unmanaged<Session>?
     @exclusivity(unchecked) var client: ClientInfo?
     @exclusivity(unchecked) var extras: Extras?
     @exclusivity(unchecked) var gate = AckGate()
@@ -89,6 +92,11 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     var reference: ConnectionReference {
         ConnectionReference(loop: UInt16(loop.index), slot: slot, generation: generation)
+    }
+
+    var session: Session? {
+        get { sessionReference?.takeUnretainedValue() }
+        set { sessionReference = newValue.map { Unmanaged.passUnretained($0) } }
     }
 
     /// Identity in timers.
@@ -173,6 +181,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// - Returns: How many bytes they were.
     private func process(_ bytes: UnsafeRawBufferPointer) -> Int {
         var offset = 0
+        let loop = loop
         while true {
             let limit = phase == .connected ? loop.maxPacketBytes : loop.maxConnectPacketBytes
             switch readFrame(bytes, at: offset, maxPacketBytes: limit) {
@@ -246,26 +255,6 @@ final class ConnectionHandler: ChannelInboundHandler {
         loop.scratch.removeAll(keepingCapacity: true)
         guard encodePacket(packet, version: version, into: &loop.scratch, maxPacketBytes: maxPacketBytes) else { return }
         loop.scratch.withUnsafeBytes { output.append($0, pool: loop.pool) }
-        loop.counters.statistics.packetsSent &+= 1
-        touch()
-    }
-
-    /// PUBACK, PUBREC, PUBREL or PUBCOMP. Success is four bytes in every version.
-    @inline(__always)
-    func sendAcknowledgement(type: UInt8, packetID: UInt16, reason: ReasonCode = .success) {
-        guard phase < .closing else { return }
-        let bytes = output.reserve(5, pool: loop.pool)
-        bytes.storeBytes(of: type, as: UInt8.self)
-        bytes.storeBytes(of: UInt8(truncatingIfNeeded: packetID &>> 8), toByteOffset: 2, as: UInt8.self)
-        bytes.storeBytes(of: UInt8(truncatingIfNeeded: packetID), toByteOffset: 3, as: UInt8.self)
-        if reason.rawValue != 0, version == .v5 {
-            bytes.storeBytes(of: 3, toByteOffset: 1, as: UInt8.self)
-            bytes.storeBytes(of: reason.rawValue, toByteOffset: 4, as: UInt8.self)
-            output.commit(5)
-        } else {
-            bytes.storeBytes(of: 2, toByteOffset: 1, as: UInt8.self)
-            output.commit(4)
-        }
         loop.counters.statistics.packetsSent &+= 1
         touch()
     }

@@ -12,7 +12,8 @@ struct Publication {
     let isRetained: Bool
     /// Seconds left of the Message Expiry Interval, `nil` for none.
     let expirySeconds: UInt32?
-    let publisher: ClientInfo?
+    /// Kept by the connection, or by the message, for as long as this value lives.
+    private let publisher: Unmanaged<ClientInfo>?
     let sourceSession: UInt64
     /// The publishing connection, to slow it when receivers are full.
     let source: ConnectionReference?
@@ -20,7 +21,8 @@ struct Publication {
     private var made: Message?
 
     init(
-        fields: PublishFields, topic: UnsafeRawBufferPointer, properties: UnsafeRawBufferPointer, publisher: ClientInfo?,
+        fields: PublishFields, topic: UnsafeRawBufferPointer, properties: UnsafeRawBufferPointer,
+        publisher: Unmanaged<ClientInfo>?,
         sourceSession: UInt64, source: ConnectionReference?, clock: MessageClock
     ) {
         self.topic = topic
@@ -57,7 +59,7 @@ struct Publication {
         qos = message.qos
         isRetained = message.isRetained
         expirySeconds = message.remainingExpirySeconds(atMilliseconds: nowMilliseconds)
-        publisher = message.publisher
+        publisher = message.publisher.map { Unmanaged.passUnretained($0) }
         sourceSession = message.sourceSession
         self.source = source
         clock = message.received
@@ -68,7 +70,7 @@ struct Publication {
     mutating func message() -> Message {
         if let made { return made }
         let message = Message(
-            topic: topic, properties: properties, payload: payload, qos: qos, isRetained: isRetained, publisher: publisher,
+            topic: topic, properties: properties, payload: payload, qos: qos, isRetained: isRetained, publisher: publisher?.takeUnretainedValue(),
             sourceSession: sourceSession, received: clock, expirySeconds: expirySeconds)
         made = message
         return message

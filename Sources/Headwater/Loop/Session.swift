@@ -12,7 +12,7 @@ final class Session {
     let slot: UInt32
 
     /// The connection that the session has now. It clears this when it ends.
-    @exclusivity(unchecked) unowned(unsafe) var connection: ConnectionHandler?
+    @exclusivity(unchecked) var connectionReference: Unmanaged<ConnectionHandler>?
     /// Where an embedded program's subscription gets its messages: such a session has no connection.
     @exclusivity(unchecked) var sink: MessageSink?
 
@@ -52,6 +52,11 @@ final class Session {
         self.slot = slot
     }
 
+    var connection: ConnectionHandler? {
+        get { connectionReference?.takeUnretainedValue() }
+        set { connectionReference = newValue.map { Unmanaged.passUnretained($0) } }
+    }
+
     func withExtras<Result>(_ body: (Extras) -> Result) -> Result {
         if let extras { return body(extras) }
         let made = Extras()
@@ -59,7 +64,7 @@ final class Session {
         return body(made)
     }
 
-    var isOnline: Bool { connection != nil || sink != nil }
+    var isOnline: Bool { connectionReference != nil || sink != nil }
 
     /// Whether the session survives its connection.
     var isPersistent: Bool { expirySeconds > 0 }

@@ -1,0 +1,72 @@
+import CRdKafka
+
+/// The bridge's properties for librdkafka: defaults that lose nothing, then the operator's on top.
+enum ProducerProperties {
+    /// What the bridge sets unless the operator does.
+    static let defaults: [(name: String, value: String)] = [
+        ("client.id", "headwater"),
+        ("acks", "all"),
+        ("enable.idempotence", "true"),
+        // Never give up: the publisher has no PUBACK yet, so waiting loses nothing and giving up would.
+        ("message.timeout.ms", "0"),
+        // As Java's producer does, so that both put a key on the same partition.
+        ("partitioner", "murmur2_random"),
+        ("reconnect.backoff.max.ms", "2000"),
+        // librdkafka remembers that a topic is missing or forbidden until it asks again; its own default is 5 minutes.
+        ("topic.metadata.refresh.interval.ms", "30000"),
+        ("statistics.interval.ms", "5000"),
+    ]
+
+    private static let reserved = [
+        "bootstrap.servers": "write it as the cluster's bootstrap servers",
+        "metadata.broker.list": "write it as the cluster's bootstrap servers",
+        "transactional.id": "this bridge does not write in transactions; leave it out",
+        "delivery.report.only.error": "every record needs its report, since the publisher's acknowledgement waits for it; leave it out",
+        "log.queue": "the bridge reads librdkafka's log itself; leave it out",
+        "test.mock.num.brokers": "make the cluster embedded instead",
+    ]
+
+    /// What librdkafka refuses, property by property, and then all together. Loads certificates; opens no connection.
+    static func faults(of cluster: KafkaCluster) -> [KafkaConfigurationError] {
+        var faults: [KafkaConfigurationError] = []
+        guard let configuration = rd_kafka_conf_new() else { return faults }
+        for (name, value) in cluster.properties.sorted(by: { $0.key < $1.key }) {
+            if let advice = reserved[name] {
+                faults.append(.reservedProperty(cluster: cluster.name, name: name, advice: advice))
+            } else if let reason = set(name, value, in: configuration) {
+                faults.append(.property(cluster: cluster.name, name: name, reason: reason))
+            }
+        }
+        rd_kafka_conf_destroy(configuration)
+        guard faults.isEmpty else { return faults }
+        do {
+            try KafkaClient(cluster: cluster, bootstrapServers: nil).destroy()
+        } catch {
+            faults.append(.producer(cluster: cluster.name, reason: error.reason))
+        }
+        return faults
+    }
+
+    /// A configuration for `rd_kafka_new`. The caller owns it.
+    static func configuration(of cluster: KafkaCluster, bootstrapServers: String?) throws(KafkaClientError) -> OpaquePointer {
+        guard let configuration = rd_kafka_conf_new() else { throw KafkaClientError(reason: "out of memory") }
+        let address = bootstrapServers.map { [("bootstrap.servers", $0)] } ?? []
+        let operators = cluster.properties.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+        for (name, value) in defaults.map({ ($0.name, $0.value) }) + operators + address + [("log.queue", "true")] {
+            if let reason = set(name, value, in: configuration) {
+                rd_kafka_conf_destroy(configuration)
+                throw KafkaClientError(reason: "\(name): \(reason)")
+            }
+        }
+        rd_kafka_conf_set_events(
+            configuration, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS)
+        return configuration
+    }
+
+    /// `nil`, or why librdkafka refuses. Its text may quote the value, so that of a secret is replaced.
+    private static func set(_ name: String, _ value: String, in configuration: OpaquePointer) -> String? {
+        let reason = KafkaClientError.text { rd_kafka_conf_set(configuration, name, value, $0, $1) == RD_KAFKA_CONF_OK }
+        guard reason != nil, KafkaCluster.isSecret(name) else { return reason }
+        return "librdkafka refuses the value (not shown, as it may be secret)"
+    }
+}
