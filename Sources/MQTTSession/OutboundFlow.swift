@@ -118,7 +118,8 @@ package struct OutboundFlow {
     }
 
     /// A client may acknowledge now what its last connection carried: what is gone is not to be sent again.
-    private mutating func skipGaps() {
+    @inlinable
+    mutating func skipGaps() {
         while resendOffset < span, ring[Int(Self.advance(firstID, by: resendOffset)) & mask] == nil { resendOffset += 1 }
     }
 
