@@ -41,6 +41,8 @@ final class BrokerLoop {
     @exclusivity(unchecked) var subscribers: [Subscriber]
     @exclusivity(unchecked) var freeSlots: [UInt32] = []
     @exclusivity(unchecked) var nextSerial: UInt64 = 1
+    /// A client that is being attached: a session of it that ends has a successor on this loop already.
+    @exclusivity(unchecked) var keyInTransition: SessionKey?
 
     @exclusivity(unchecked) var tree = TopicTree()
     @exclusivity(unchecked) var matches = MatchResult()
