@@ -247,7 +247,7 @@ extension BrokerLoop {
             "code": "\(code)", "why": "\(why)",
         ])
         var answer = ConnAck(reason: code)
-        answer.reasonString = why
+        answer.reasonString = connection.wantsProblemInformation ? why : nil
         connection.send(.connAck(answer))
         connection.beginClosing()
     }

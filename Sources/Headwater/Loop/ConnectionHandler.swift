@@ -312,7 +312,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     func close(_ reason: DisconnectReason, detail: String? = nil, ending: WillPlan.Ending = .other) {
         guard phase < .closing else { return }
         if phase == .connected, version == .v5, reason.cause != .client, reason.cause != .connectionLost {
-            send(.disconnect(Disconnect(reason: reason.code, reasonString: detail)))
+            send(.disconnect(Disconnect(reason: reason.code, reasonString: wantsProblemInformation ? detail : nil)))
         }
         loop.connectionEnded(self, reason, detail: detail, ending: ending)
         beginClosing()
