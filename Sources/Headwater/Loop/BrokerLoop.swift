@@ -63,6 +63,7 @@ final class BrokerLoop {
     let pool = BlockPool()
 
     @exclusivity(unchecked) private var isTickOpen = false
+    @exclusivity(unchecked) private var isReadingMailbox = false
     @exclusivity(unchecked) private var touched: [ConnectionHandler] = []
     @exclusivity(unchecked) private var doomed: [ConnectionHandler] = []
     @exclusivity(unchecked) private var resumable: [ConnectionHandler] = []
@@ -196,7 +197,13 @@ final class BrokerLoop {
 
     // MARK: Letters
 
+    /// Reads what other loops have written.
+    ///
+    /// Not again while a letter is being read: newer ones would be read before the rest of the older.
     func readMailbox() {
+        guard !isReadingMailbox else { return }
+        isReadingMailbox = true
+        defer { isReadingMailbox = false }
         if !isTickOpen { openTick() }
         let letters = nodes[index].mailbox.take()
         var bytes = 0
