@@ -63,7 +63,7 @@ let package = Package(
         library("KafkaBridge", ["PluginAPI", "MQTTModel", "CRdKafka", logging]),
         library("Admin", ["Headwater", "PluginAPI", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),
         library("ConfigFile", ["Headwater", "KafkaBridge", "Admin", "MQTTModel", .product(name: "Yams", package: "Yams")]),
-        library("BrokerTestKit", ["Headwater", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, nioPosix, logging]),
+        library("BrokerTestKit", ["Headwater", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, nioPosix, logging, deque]),
         // 4: the program
         .executableTarget(
             name: "headwater-cli",
@@ -76,6 +76,9 @@ let package = Package(
         // tests
         tests("RoutingTests", ["Routing", "MQTTModel"]),
         tests("MQTTWireTests", ["MQTTWire", "MQTTModel"]),
+        tests("MQTTSessionTests", ["MQTTSession", "MQTTModel", nioCore]),
+        tests("HeadwaterTests", ["Headwater", "BrokerTestKit", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, logging]),
+        tests("InteropTests", ["Headwater", "BrokerTestKit", "MQTTModel"], resources: [.copy("Scripts")]),
         tests("KafkaBridgeTests", ["KafkaBridge", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
         tests("CommandTests", ["headwater-cli", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
         tests("ConfigFileTests", ["ConfigFile", "Headwater", "KafkaBridge", "Admin", "MQTTModel"]),

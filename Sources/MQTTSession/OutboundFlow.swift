@@ -108,15 +108,19 @@ package struct OutboundFlow {
     /// The next exchange to take up again on a new connection, in the order of first sending [MQTT-4.4.0-1]
     /// [MQTT-4.6.0-1]; `nil` when all have been or the window is full.
     package mutating func nextToResend(window: Int) -> (id: UInt16, phase: Phase, delivery: Delivery)? {
-        while resendOffset < span, outstanding < window {
-            let id = Self.advance(firstID, by: resendOffset)
-            resendOffset += 1
-            if let entry = ring[Int(id) & mask] {
-                outstanding += 1
-                return (id, entry.phase, entry.delivery)
-            }
-        }
-        return nil
+        guard resendOffset < span, outstanding < window else { return nil }
+        let id = Self.advance(firstID, by: resendOffset)
+        let entry = ring[Int(id) & mask]!  // skipGaps() leaves the offset at an entry or at the end
+        resendOffset += 1
+        outstanding += 1
+        skipGaps()
+        return (id, entry.phase, entry.delivery)
+    }
+
+    /// A client may acknowledge now what its last connection carried: what is gone is not to be sent again.
+    @inlinable
+    mutating func skipGaps() {
+        while resendOffset < span, ring[Int(Self.advance(firstID, by: resendOffset)) & mask] == nil { resendOffset += 1 }
     }
 
     /// Whether this connection has carried everything that was unacknowledged when it began.
@@ -177,6 +181,7 @@ package struct OutboundFlow {
                 span -= 1
                 if resendOffset > 0 { resendOffset -= 1 }
             }
+            skipGaps()
         }
         return delivery
     }

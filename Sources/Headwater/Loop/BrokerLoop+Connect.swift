@@ -155,6 +155,9 @@ extension BrokerLoop {
         let client = admission.client
         let key = SessionKey(tenant: client.tenant, clientID: client.clientID)
         var existing = sessionsByKey[key]
+        // The session may end below and begin anew: its home stays, or another loop would begin one meanwhile.
+        keyInTransition = key
+        defer { keyInTransition = nil }
         if let old = existing?.connection {
             counters.statistics.takeovers += 1
             old.close(  // [MQTT-3.1.4-3]
@@ -167,7 +170,6 @@ extension BrokerLoop {
             existing = nil
         }
         let session = existing ?? begin(key)
-        if nodes.count > 1 { _ = directory.home(of: key, orClaimFor: index) }
         let isPresent = existing != nil
         take(connect, into: session)
         connection.session = session
@@ -245,7 +247,7 @@ extension BrokerLoop {
             "code": "\(code)", "why": "\(why)",
         ])
         var answer = ConnAck(reason: code)
-        answer.reasonString = why
+        answer.reasonString = connection.wantsProblemInformation ? why : nil
         connection.send(.connAck(answer))
         connection.beginClosing()
     }

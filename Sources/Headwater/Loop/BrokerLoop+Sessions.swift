@@ -80,7 +80,7 @@ extension BrokerLoop {
         session.outbound = OutboundFlow()
         if sessionsByKey[session.key] === session {
             sessionsByKey[session.key] = nil
-            if nodes.count > 1 { directory.release(session.key, by: index) }
+            if nodes.count > 1, session.key != keyInTransition { directory.release(session.key, by: index) }
         }
         lastSessions.append(session)
         counters.statistics.sessions -= 1

@@ -43,6 +43,8 @@ final class BrokerLoop {
     @exclusivity(unchecked) var subscribers: [Subscriber]
     @exclusivity(unchecked) var freeSlots: [UInt32] = []
     @exclusivity(unchecked) var nextSerial: UInt64 = 1
+    /// A client that is being attached: a session of it that ends has a successor on this loop already.
+    @exclusivity(unchecked) var keyInTransition: SessionKey?
 
     @exclusivity(unchecked) var tree = TopicTree()
     @exclusivity(unchecked) var matches = MatchResult()
@@ -63,6 +65,7 @@ final class BrokerLoop {
     let pool = BlockPool()
 
     @exclusivity(unchecked) private var isTickOpen = false
+    @exclusivity(unchecked) private var isReadingMailbox = false
     @exclusivity(unchecked) private var touched: [ConnectionHandler] = []
     @exclusivity(unchecked) private var doomed: [ConnectionHandler] = []
     @exclusivity(unchecked) private var resumable: [ConnectionHandler] = []
@@ -197,7 +200,13 @@ final class BrokerLoop {
 
     // MARK: Letters
 
+    /// Reads what other loops have written.
+    ///
+    /// Not again while a letter is being read: newer ones would be read before the rest of the older.
     func readMailbox() {
+        guard !isReadingMailbox else { return }
+        isReadingMailbox = true
+        defer { isReadingMailbox = false }
         if !isTickOpen { openTick() }
         let letters = nodes[index].mailbox.take()
         var bytes = 0

@@ -41,8 +41,9 @@ final class ConnectionHandler: ChannelInboundHandler {
         @exclusivity(unchecked) var transfer: ConnectionTransfer?
     }
 
-    /// Outlives its connections: the service lets it go only after its event loop has ended.
+    /// Kept by `owner`; unowned, because the hot path would count references for every packet.
     unowned(unsafe) let loop: BrokerLoop
+    private let owner: BrokerLoop
     let listener: ListenerProfile
     let peerAddress: String
 
@@ -77,6 +78,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     @exclusivity(unchecked) private var bytesInChannel = 0
     /// Writes that went through: tells a slow receiver from one that has stopped.
     @exclusivity(unchecked) private(set) var progress: UInt64 = 0
+    /// The socket takes nothing more.
+    @exclusivity(unchecked) private var hasFailed = false
     @exclusivity(unchecked) private var unread: ByteBuffer?
     /// Bytes that `unread` needs before it is worth another look.
     @exclusivity(unchecked) private var unreadNeeded = 0
@@ -85,6 +88,7 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     init(loop: BrokerLoop, listener: ListenerProfile, peerAddress: String, transfer: ConnectionTransfer? = nil) {
         self.loop = loop
+        owner = loop
         self.listener = listener
         self.peerAddress = peerAddress
         if let transfer { withExtras { $0.transfer = transfer } }
@@ -258,8 +262,11 @@ final class ConnectionHandler: ChannelInboundHandler {
     }
 
     /// Writes what has gathered: one system call, and NIO takes over when the socket is full.
+    ///
+    /// Closes nothing, even if the socket fails: a message may be on its way through the loop, or the loop be flushing.
     func flush() {
         guard !output.isEmpty, bytesInChannel == 0 else { return }
+        guard !hasFailed else { return output.removeAll(pool: loop.pool) }
         let count = output.count
         var written = 0
         if descriptor >= 0 {
@@ -267,8 +274,8 @@ final class ConnectionHandler: ChannelInboundHandler {
             case .wrote(let bytes): written = bytes
             case .wouldBlock: break
             case .failed:
-                // What is left can't be sent.
                 output.removeAll(pool: loop.pool)
+                hasFailed = true
                 return loop.doom(self, DisconnectReason(cause: .connectionLost, code: .success))
             }
         }
@@ -290,15 +297,17 @@ final class ConnectionHandler: ChannelInboundHandler {
         output.withBytes { _ = buffer.writeBytes(UnsafeRawBufferPointer(rebasing: $0[start...])) }
         output.removeAll(pool: loop.pool)
         bytesInChannel = buffer.readableBytes
-        context.writeAndFlush(wrapOutboundOut(buffer)).assumeIsolated().whenComplete { [self] result in
+        context.write(wrapOutboundOut(buffer)).assumeIsolated().whenComplete { [self] result in
             bytesInChannel = 0
             guard case .success = result else { return }
             progress &+= 1
             loop.beginWork()
-            if phase == .closing { return finishClosing() }
             flush()
-            if bytesInChannel == 0, let session { loop.pump(session) }
+            guard bytesInChannel == 0 else { return }
+            if phase == .closing { finishClosing() } else if let session { loop.pump(session) }
         }
+        // NIO closes a channel whose socket fails, at once: so not from here.
+        loop.eventLoop.assumeIsolatedUnsafeUnchecked().execute { [self] in self.context?.flush() }
     }
 
     // MARK: Closing
@@ -309,7 +318,7 @@ final class ConnectionHandler: ChannelInboundHandler {
     func close(_ reason: DisconnectReason, detail: String? = nil, ending: WillPlan.Ending = .other) {
         guard phase < .closing else { return }
         if phase == .connected, version == .v5, reason.cause != .client, reason.cause != .connectionLost {
-            send(.disconnect(Disconnect(reason: reason.code, reasonString: detail)))
+            send(.disconnect(Disconnect(reason: reason.code, reasonString: wantsProblemInformation ? detail : nil)))
         }
         loop.connectionEnded(self, reason, detail: detail, ending: ending)
         beginClosing()
@@ -321,7 +330,10 @@ final class ConnectionHandler: ChannelInboundHandler {
         flush()
         phase = .closing
         unread = nil
-        guard descriptor >= 0 else { return closeNow() }
+        if hasFailed {
+            // Not at once: the caller may be taking the session over, and the end of a channel has the mailbox read.
+            return loop.eventLoop.assumeIsolatedUnsafeUnchecked().execute { [self] in closeNow() }
+        }
         if bytesInChannel == 0 { finishClosing() }
         loop.addTimer(.closeLingering, slot: slot, serial: serial, afterMilliseconds: 2_000)
     }

@@ -1,0 +1,55 @@
+import BrokerTestKit
+import Headwater
+import MQTTModel
+import MQTTWire
+import Testing
+
+@Suite("Keep alive")
+struct KeepAliveTests {
+    @Test("a silent client is closed after one and a half times its keep alive", arguments: loopCounts, [ProtocolVersion.v3_1_1, .v5])
+    func silence(loops: Int, version: ProtocolVersion) async throws {
+        try await withBroker(loops) { harness in
+            let client = try await harness.connect("client", version: version) { $0.keepAliveSeconds = 1 }
+            let began = ContinuousClock.now
+            try await client.expectEnd(.keepAliveTimeout)
+            #expect(ContinuousClock.now - began > .milliseconds(1_300))
+            #expect(ContinuousClock.now - began < .seconds(4))
+        }
+    }
+
+    @Test("any packet keeps a client alive, and none is needed without keep alive", arguments: loopCounts)
+    func activity(loops: Int) async throws {
+        try await withBroker(loops) { harness in
+            let idle = try await harness.connect("idle")
+            let client = try await harness.connect("client") { $0.keepAliveSeconds = 1 }
+            for _ in 0..<5 {
+                try await client.expectNothing(for: .milliseconds(500))
+                client.send(.publish(message("t", "x")))
+            }
+            try await client.ping()
+            try await idle.ping()
+        }
+    }
+
+    @Test("the server's limit is told and kept", arguments: [UInt16(0), 100])
+    func serverKeepAlive(wish: UInt16) async throws {
+        try await withBroker(1, configure: { $0.sessions.maxKeepAliveSeconds = 1 }) { harness in
+            let client = try await harness.open()
+            #expect(try await client.connect("client") { $0.keepAliveSeconds = wish }.serverKeepAliveSeconds == 1)
+            try await client.expectEnd(.keepAliveTimeout)
+        }
+    }
+
+    @Test("a connection that moved to its session's loop is watched there")
+    func moved() async throws {
+        try await withBroker(3) { harness in
+            for _ in 0..<3 {
+                let client = try await harness.connect("client", cleanStart: false) {
+                    $0.keepAliveSeconds = 1
+                    $0.sessionExpirySeconds = 100
+                }
+                try await client.expectEnd(.keepAliveTimeout)
+            }
+        }
+    }
+}
