@@ -43,7 +43,8 @@ struct ExampleProgram {
 
     /// Runs the executable that lies beside the test program, and kills it after a minute.
     static func run(_ name: String, port: Int) throws -> ExampleProgram {
-        let products = URL(filePath: try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")).deletingLastPathComponent()
+        let products = URL(filePath: try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
+            .deletingLastPathComponent()
         let process = Process()
         process.executableURL = products.appending(path: name)
         process.arguments = ["\(port)"]

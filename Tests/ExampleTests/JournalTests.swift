@@ -48,9 +48,11 @@ struct JournalTests {
         try await withJournal(filters: ["held/#"]) { harness, file in
             let client = try await harness.connect("press")
             let identifiers = Array(UInt16(1)...200)
-            client.send(identifiers.map { number in
-                .publish(Publish(topic: number.isMultiple(of: 3) ? "held/x" : "free/x", payload: [], qos: .atLeastOnce, packetID: number))
-            })
+            client.send(
+                identifiers.map { number in
+                    .publish(
+                        Publish(topic: number.isMultiple(of: 3) ? "held/x" : "free/x", payload: [], qos: .atLeastOnce, packetID: number))
+                })
             var acknowledged: [UInt16] = []
             for _ in identifiers {
                 acknowledged.append(try await client.first("PUBACK") { if case .pubAck(let answer) = $0 { answer.packetID } else { nil } })

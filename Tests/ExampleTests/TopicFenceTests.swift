@@ -42,7 +42,8 @@ struct TopicFenceTests {
             let accepted = try await login(harness, "press", "secret").1
             #expect(accepted == .success)
             for (user, password) in [
-                ("press", "secreT"), ("press", "secret "), ("press", ""), ("press", nil), ("oven", "secret"), ("stranger", "secret"), (nil, nil),
+                ("press", "secreT"), ("press", "secret "), ("press", ""), ("press", nil), ("oven", "secret"), ("stranger", "secret"),
+                (nil, nil),
             ] {
                 let refused = try await login(harness, user, password).1
                 #expect(refused == .badUserNameOrPassword, "\(user ?? "-") \(password ?? "-")")
