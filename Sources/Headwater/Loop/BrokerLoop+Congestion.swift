@@ -17,6 +17,8 @@ extension BrokerLoop {
                 && counters.statistics.queuedBytes + bytes <= maxQueuedBytes
         }
         if !hasRoom() {
+            // Messages of several publishers can meet here in one tick: each of them is slowed, not the first alone.
+            if session.connection != nil, !session.isStalled { congested(session, source: source) }
             switch limits.overflow {
             case .dropNewest: break
             case .dropOldest:
@@ -62,7 +64,7 @@ extension BrokerLoop {
             }
             guard let source, !extras.waitingPublishers.contains(source) else { return }
             if extras.waitingPublishers.isEmpty {
-                extras.progressAtCongestion = session.connection?.progress ?? 0
+                extras.progressAtCongestion = session.connection?.progressMark ?? 0
                 addTimer(
                     .stalledReceiver, slot: session.slot, serial: session.serial,
                     afterMilliseconds: UInt64(configuration.sessions.stalledReceiverMilliseconds))
@@ -92,7 +94,7 @@ extension BrokerLoop {
     /// A receiver whose publishers wait: does it still read?
     func checkProgress(_ session: Session) {
         guard let extras = session.extras, !extras.waitingPublishers.isEmpty else { return }
-        let progress = session.connection?.progress ?? 0
+        let progress = session.connection?.progressMark ?? 0
         if session.connection != nil, progress != extras.progressAtCongestion {
             extras.progressAtCongestion = progress
             addTimer(
