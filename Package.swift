@@ -79,7 +79,7 @@ let package = Package(
         tests("MQTTSessionTests", ["MQTTSession", "MQTTModel", nioCore]),
         tests("HeadwaterTests", ["Headwater", "BrokerTestKit", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, logging]),
         tests("InteropTests", ["Headwater", "BrokerTestKit", "MQTTModel"], resources: [.copy("Scripts")]),
-        tests("KafkaBridgeTests", ["KafkaBridge", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
+        tests("KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
         tests("CommandTests", ["headwater-cli", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
         tests("ConfigFileTests", ["ConfigFile", "Headwater", "KafkaBridge", "Admin", "MQTTModel"]),
         tests("AdminTests", ["Admin", "Headwater", "PluginAPI", "MQTTModel", nioCore, nioPosix, logging]),
