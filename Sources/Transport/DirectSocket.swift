@@ -28,6 +28,12 @@ package enum DirectSocket {
         }
     }
 
+    /// Bytes that the system has taken and the peer has not: while they become fewer, the peer reads. 0 if unknown.
+    package static func bytesOnTheWay(_ descriptor: CInt) -> Int {
+        var count: CInt = 0
+        return ioctl(descriptor, UInt(TIOCOUTQ), &count) == 0 ? Int(count) : 0
+    }
+
     /// Says to the peer that nothing more comes, and keeps reading possible, so that what was sent arrives instead of
     /// being cut off by a reset.
     package static func finishWriting(_ descriptor: CInt) {

@@ -17,6 +17,8 @@ extension BrokerLoop {
                 && counters.statistics.queuedBytes + bytes <= maxQueuedBytes
         }
         if !hasRoom() {
+            // Messages of several publishers can meet here in one tick: each of them is slowed, not the first alone.
+            if session.connection != nil, !session.isStalled { congested(session, source: source) }
             switch limits.overflow {
             case .dropNewest: break
             case .dropOldest:
@@ -40,7 +42,9 @@ extension BrokerLoop {
         counters.statistics.queuedMessages += 1
         counters.statistics.queuedBytes += bytes
         if session.connection != nil, !session.isStalled, session.pending.count > slowCount || session.pending.bytes > slowBytes {
-            congested(session, source: source)
+            // A group passes a congested member over; only when it can't, the publisher is slowed.
+            let isPassedOver = delivery.share != nil && session.extras?.isCongestionKnownToShares != true
+            congested(session, source: isPassedOver ? nil : source)
         }
         return true
     }
@@ -60,7 +64,7 @@ extension BrokerLoop {
             }
             guard let source, !extras.waitingPublishers.contains(source) else { return }
             if extras.waitingPublishers.isEmpty {
-                extras.progressAtCongestion = session.connection?.progress ?? 0
+                extras.progressAtCongestion = session.connection?.progressMark ?? 0
                 addTimer(
                     .stalledReceiver, slot: session.slot, serial: session.serial,
                     afterMilliseconds: UInt64(configuration.sessions.stalledReceiverMilliseconds))
@@ -77,7 +81,10 @@ extension BrokerLoop {
             extras.isCongestionKnownToShares = false
             for share in extras.shares { tell(share.reference, of: session, isCongested: false) }
         }
-        guard !extras.waitingPublishers.isEmpty else { return }
+        releasePublishers(of: extras)
+    }
+
+    private func releasePublishers(of extras: Session.Extras) {
         for source in extras.waitingPublishers {
             if Int(source.loop) == index { connections[source]?.unpause() } else { write(.resume(source), to: Int(source.loop)) }
         }
@@ -87,7 +94,7 @@ extension BrokerLoop {
     /// A receiver whose publishers wait: does it still read?
     func checkProgress(_ session: Session) {
         guard let extras = session.extras, !extras.waitingPublishers.isEmpty else { return }
-        let progress = session.connection?.progress ?? 0
+        let progress = session.connection?.progressMark ?? 0
         if session.connection != nil, progress != extras.progressAtCongestion {
             extras.progressAtCongestion = progress
             addTimer(
@@ -95,7 +102,7 @@ extension BrokerLoop {
                 afterMilliseconds: UInt64(configuration.sessions.stalledReceiverMilliseconds))
         } else {
             session.isStalled = true
-            relieve(session)
+            releasePublishers(of: extras)  // its groups go on passing it over
         }
     }
 }

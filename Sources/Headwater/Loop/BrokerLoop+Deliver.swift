@@ -66,8 +66,9 @@ extension BrokerLoop {
         _ publication: inout Publication, to session: Session, qos: QoS, retain: Bool, identifiers: [UInt32]?, share: ShareReference?
     ) {
         if let sink = session.sink {
+            guard sink.receive(publication.message()) else { return counters.dropped(.queueFull) }
             counters.statistics.delivered &+= 1
-            return sink.receive(publication.message())
+            return
         }
         if session.connection == nil, qos == .atMostOnce, !configuration.sessions.queuesQoS0WhenOffline || !session.isPersistent {
             return counters.dropped(.offline)
@@ -175,6 +176,7 @@ extension BrokerLoop {
     /// Sends what the client can take now: first what it had not acknowledged on its last connection, then the queue,
     /// then retained messages of new subscriptions.
     func pump(_ session: Session) {
+        if session.sink != nil { return continueReplays(session) }
         guard let connection = session.connection, connection.phase == .connected else { return }
         let now = clock.monotonicMilliseconds
         while connection.unsentBytes < Self.unsentLimit, let next = session.outbound.nextToResend(window: Int(session.window)) {

@@ -116,7 +116,7 @@ extension BrokerLoop {
 
     /// Sends what has come, and asks for the next page when that is done. Called when the session's queue is empty.
     func continueReplays(_ session: Session) {
-        guard let extras = session.extras, session.connection != nil else { return }
+        guard let extras = session.extras, session.isOnline else { return }
         while !extras.replays.isEmpty, session.pending.isEmpty {
             if extras.replays[0].pageIndex < extras.replays[0].page.count {
                 let replay = extras.replays[0]

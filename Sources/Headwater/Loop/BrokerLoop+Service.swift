@@ -52,6 +52,9 @@ extension BrokerLoop {
         isStopping = true
         cancelTimers()
         for connection in connections.all { connection.closeNow() }
-        for session in sessionsByKey.values { session.sink = nil }
+        for session in sessionsByKey.values {
+            session.sink?.finish()
+            session.sink = nil
+        }
     }
 }

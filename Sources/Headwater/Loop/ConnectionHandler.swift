@@ -76,8 +76,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     @exclusivity(unchecked) var output = OutputBuffer()
     /// Bytes that NIO holds because the socket was full.
     @exclusivity(unchecked) private var bytesInChannel = 0
-    /// Writes that went through: tells a slow receiver from one that has stopped.
-    @exclusivity(unchecked) private(set) var progress: UInt64 = 0
+    /// Writes that went through.
+    @exclusivity(unchecked) private var progress: UInt64 = 0
     /// The socket takes nothing more.
     @exclusivity(unchecked) private var hasFailed = false
     @exclusivity(unchecked) private var unread: ByteBuffer?
@@ -111,6 +111,12 @@ final class ConnectionHandler: ChannelInboundHandler {
         let made = Extras()
         extras = made
         return body(made)
+    }
+
+    /// Changes while the peer reads: tells a slow receiver from one that has stopped. Writes alone do not tell, for the
+    /// system reports room in a socket only when much of it is free.
+    var progressMark: UInt64 {
+        progress &<< 32 | UInt64(descriptor >= 0 ? DirectSocket.bytesOnTheWay(descriptor) : 0)
     }
 
     /// Bytes not yet taken by the socket.

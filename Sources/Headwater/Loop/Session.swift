@@ -43,7 +43,7 @@ final class Session {
         @exclusivity(unchecked) var endsAtMilliseconds: UInt64?
         /// Publishers that wait for this receiver.
         @exclusivity(unchecked) var waitingPublishers: Set<ConnectionReference> = []
-        /// Flushes seen when the first of them began to wait.
+        /// The receiver's `progressMark` when it was looked at last.
         @exclusivity(unchecked) var progressAtCongestion: UInt64 = 0
         @exclusivity(unchecked) var isCongestionKnownToShares = false
     }
@@ -105,5 +105,8 @@ struct RetainedReplay {
 
 /// Takes messages for a subscription in this process.
 struct MessageSink: Sendable {
-    let receive: @Sendable (Message) -> Void
+    /// `false`: the program does not keep up, and the message is lost.
+    let receive: @Sendable (Message) -> Bool
+    /// The broker has stopped.
+    let finish: @Sendable () -> Void
 }

@@ -221,16 +221,20 @@ public final class Broker: Service, Sendable {
     }
 
     /// Messages that match `filter` from now on, retained ones first. The subscription ends with the sequence's last
-    /// iterator.
+    /// iterator, and the sequence with the broker.
     ///
-    /// - Parameter bufferedMessages: How many may wait for the program; when more come, the newest are dropped.
+    /// - Parameter bufferedMessages: How many may wait for the program; when more come, the newest are dropped and counted.
     /// - Throws: `BrokerError` when the broker is not running.
     public func subscribe(_ filter: TopicFilter, bufferedMessages: Int = 10_000) async throws -> MessageSequence {
         guard let node = state.withLock({ $0.phase == .running ? $0.nodes.first : nil }) else {
             throw BrokerError("the broker is not running: call start() first")
         }
         let (stream, continuation) = AsyncStream.makeStream(of: Message.self, bufferingPolicy: .bufferingOldest(bufferedMessages))
-        let sink = MessageSink { continuation.yield($0) }
+        let sink = MessageSink(
+            receive: { message in
+                if case .dropped = continuation.yield(message) { false } else { true }
+            },
+            finish: { continuation.finish() })
         let reference = try await node.eventLoop.submit { () -> SessionReference? in
             node.bound.value?.subscribe(sink, to: filter)
         }.get()
