@@ -31,6 +31,8 @@ package struct AckGate {
     @usableFromInline var firstSequence: UInt64 = 0
     /// Entries that wait.
     @usableFromInline package internal(set) var waiting = 0
+    /// Of those, QoS 1: what `InboundFlow` does not count itself.
+    @usableFromInline package internal(set) var waitingAtLeastOnce = 0
 
     @inlinable package init() {}
 
@@ -41,6 +43,7 @@ package struct AckGate {
     package mutating func hold(packetID: UInt16, qos: QoS) -> UInt64 {
         entries.append(.waiting(packetID: packetID, qos: qos))
         waiting += 1
+        if qos == .atLeastOnce { waitingAtLeastOnce += 1 }
         return firstSequence + UInt64(entries.count - 1)
     }
 
@@ -56,6 +59,7 @@ package struct AckGate {
         guard case .waiting(let packetID, let qos) = entries[index] else { return }
         entries[index] = .ready(Acknowledgement(packetID: packetID, qos: qos, reason: reason))
         waiting -= 1
+        if qos == .atLeastOnce { waitingAtLeastOnce -= 1 }
     }
 
     /// The next acknowledgement that may leave.

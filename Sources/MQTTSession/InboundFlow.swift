@@ -23,7 +23,8 @@ package struct InboundFlow {
         case disconnect(ReasonCode)
     }
 
-    /// - Parameter unacknowledged: QoS 1 and 2 messages of this connection whose acknowledgement is held.
+    /// - Parameter unacknowledged: QoS 1 messages of this connection whose acknowledgement is held. QoS 2, held or not, is
+    ///   counted here from PUBLISH to PUBREL.
     /// - Parameter receiveMaximum: The announced quota, `nil` for MQTT 3, which has none.
     @inlinable
     package mutating func received(qos: QoS, packetID: UInt16, unacknowledged: Int, receiveMaximum: Int?) -> PublishDecision {

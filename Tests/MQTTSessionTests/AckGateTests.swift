@@ -52,10 +52,13 @@ struct AckGateTests {
     func waiting() {
         var gate = AckGate()
         let sequences = (1...5).map { gate.hold(packetID: $0, qos: .atLeastOnce) }
-        #expect(gate.waiting == 5)
+        #expect(gate.waiting == 5 && gate.waitingAtLeastOnce == 5)
+        let held = gate.hold(packetID: 6, qos: .exactlyOnce)
+        #expect(gate.waiting == 6 && gate.waitingAtLeastOnce == 5)
+        gate.complete(held, reason: .success)
         for sequence in sequences.reversed() { gate.complete(sequence, reason: .success) }
-        #expect(gate.waiting == 0)
-        #expect(drain(&gate) == [1, 2, 3, 4, 5])
+        #expect(gate.waiting == 0 && gate.waitingAtLeastOnce == 0)
+        #expect(drain(&gate) == [1, 2, 3, 4, 5, 6])
     }
 
     @Test("random holds and completions keep the order", arguments: 1...20)

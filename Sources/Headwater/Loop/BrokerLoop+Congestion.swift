@@ -40,7 +40,9 @@ extension BrokerLoop {
         counters.statistics.queuedMessages += 1
         counters.statistics.queuedBytes += bytes
         if session.connection != nil, !session.isStalled, session.pending.count > slowCount || session.pending.bytes > slowBytes {
-            congested(session, source: source)
+            // A group passes a congested member over; only when it can't, the publisher is slowed.
+            let isPassedOver = delivery.share != nil && session.extras?.isCongestionKnownToShares != true
+            congested(session, source: isPassedOver ? nil : source)
         }
         return true
     }
@@ -77,7 +79,10 @@ extension BrokerLoop {
             extras.isCongestionKnownToShares = false
             for share in extras.shares { tell(share.reference, of: session, isCongested: false) }
         }
-        guard !extras.waitingPublishers.isEmpty else { return }
+        releasePublishers(of: extras)
+    }
+
+    private func releasePublishers(of extras: Session.Extras) {
         for source in extras.waitingPublishers {
             if Int(source.loop) == index { connections[source]?.unpause() } else { write(.resume(source), to: Int(source.loop)) }
         }
@@ -95,7 +100,7 @@ extension BrokerLoop {
                 afterMilliseconds: UInt64(configuration.sessions.stalledReceiverMilliseconds))
         } else {
             session.isStalled = true
-            relieve(session)
+            releasePublishers(of: extras)  // its groups go on passing it over
         }
     }
 }

@@ -51,7 +51,7 @@ extension BrokerLoop {
             return protocolError(.topicNameInvalid, "topic name invalid or too deep", on: connection)
         }
         switch session.inbound.received(
-            qos: qos, packetID: fields.packetID, unacknowledged: connection.gate.waiting,
+            qos: qos, packetID: fields.packetID, unacknowledged: connection.gate.waitingAtLeastOnce,
             receiveMaximum: connection.version == .v5 ? configuration.sessions.receiveMaximum : nil)
         {
         case .route: break
