@@ -66,8 +66,9 @@ extension BrokerLoop {
         _ publication: inout Publication, to session: Session, qos: QoS, retain: Bool, identifiers: [UInt32]?, share: ShareReference?
     ) {
         if let sink = session.sink {
+            guard sink.receive(publication.message()) else { return counters.dropped(.queueFull) }
             counters.statistics.delivered &+= 1
-            return sink.receive(publication.message())
+            return
         }
         if session.connection == nil, qos == .atMostOnce, !configuration.sessions.queuesQoS0WhenOffline || !session.isPersistent {
             return counters.dropped(.offline)

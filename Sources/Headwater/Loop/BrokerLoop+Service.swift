@@ -22,6 +22,12 @@ extension BrokerLoop {
         return reference(of: session)
     }
 
+    /// A message of an embedding program or a plugin.
+    func publish(_ message: Message) {
+        beginWork()
+        route(message)
+    }
+
     func unsubscribe(_ reference: SessionReference) {
         beginWork()
         if let session = session(reference) { end(session) }
@@ -52,6 +58,9 @@ extension BrokerLoop {
         isStopping = true
         cancelTimers()
         for connection in connections.all { connection.closeNow() }
-        for session in sessionsByKey.values { session.sink = nil }
+        for session in sessionsByKey.values {
+            session.sink?.finish()
+            session.sink = nil
+        }
     }
 }
