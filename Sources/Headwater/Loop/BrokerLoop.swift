@@ -49,7 +49,9 @@ final class BrokerLoop {
     @exclusivity(unchecked) var tree = TopicTree()
     @exclusivity(unchecked) var matches = MatchResult()
     @exclusivity(unchecked) var ownMatches = MatchResult()
-    @exclusivity(unchecked) var routes = RouteCache<RouteEntry>(maximumLines: 1 << 15, empty: RouteEntry())
+    @exclusivity(unchecked) var routes = RouteCache<RouteEntry>(maximumLines: BrokerLoop.maxCachedRoutes, empty: RouteEntry())
+    /// Room for targets in all entries of `routes`.
+    @exclusivity(unchecked) var cachedTargets = 0
     @exclusivity(unchecked) var retained = RetainedTree<Message>()
     @exclusivity(unchecked) var shares: [ShareReference.Key: ShareState] = [:]
     /// Subscriptions of this loop's sessions by pattern, to tell the other loops of the first and the last.
@@ -251,7 +253,23 @@ final class BrokerLoop {
     func addTimer(_ purpose: TimerQueue.Purpose, slot: UInt32, serial: UInt64, afterMilliseconds delay: UInt64) {
         let deadline = clock.monotonicMilliseconds &+ delay
         let timer = TimerQueue.Timer(deadlineMilliseconds: deadline, serial: serial, slot: slot, purpose: purpose)
+        if timers.isDueForSweep { timers.sweep { stillMeansSomething($0) } }
         if timers.add(timer) { schedule(deadline) }
+    }
+
+    /// Whether firing `timer` could do anything. May say so of one that would do nothing.
+    private func stillMeansSomething(_ timer: TimerQueue.Timer) -> Bool {
+        var connection: ConnectionHandler? { connections[timer.slot, UInt32(truncatingIfNeeded: timer.serial)] }
+        var extras: Session.Extras? { session(atSlot: timer.slot, serial: timer.serial)?.extras }
+        switch timer.purpose {
+        case .connectTimeout: return connection.map { $0.phase < .connected } ?? false
+        case .keepAlive: return connection?.phase == .connected
+        case .closeLingering: return connection != nil
+        case .sessionEnd: return extras?.endsAtMilliseconds == timer.deadlineMilliseconds
+        case .will: return extras?.will?.dueAtMilliseconds == timer.deadlineMilliseconds
+        case .stalledReceiver: return extras.map { !$0.waitingPublishers.isEmpty } ?? false
+        case .retainedSweep: return true
+        }
     }
 
     private func schedule(_ deadline: UInt64) {
