@@ -48,7 +48,8 @@ extension BrokerLoop {
             return protocolError(.retainNotSupported, "RETAIN though it is not available", on: connection)
         }
         guard let route = route(for: topic) else {
-            return protocolError(.topicNameInvalid, "topic name invalid or too deep", on: connection)
+            let isText = TopicName.check(topic) != .invalidUTF8  // [MQTT-1.5.4-1]
+            return protocolError(isText ? .topicNameInvalid : .malformedPacket, "topic name invalid or too deep", on: connection)
         }
         switch session.inbound.received(
             qos: qos, packetID: fields.packetID, unacknowledged: connection.gate.waitingAtLeastOnce,
