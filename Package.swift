@@ -73,6 +73,12 @@ let package = Package(
             ],
             path: "Sources/headwater",
             swiftSettings: settings),
+        // examples: built with the tests, so that they can't rot
+        .target(name: "TopicFence", dependencies: ["PluginAPI", "MQTTModel", logging], path: "Examples/TopicFence", swiftSettings: settings),
+        .target(name: "Journal", dependencies: ["PluginAPI", "MQTTModel", nioCore], path: "Examples/Journal", swiftSettings: settings),
+        .executableTarget(
+            name: "EmbeddedBroker", dependencies: ["Headwater", "MQTTModel", "TopicFence", nioCore], path: "Examples/EmbeddedBroker",
+            swiftSettings: settings),
         // tests
         tests("RoutingTests", ["Routing", "MQTTModel"]),
         tests("MQTTWireTests", ["MQTTWire", "MQTTModel"]),
@@ -82,6 +88,7 @@ let package = Package(
         tests("KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
         tests("CommandTests", ["headwater-cli", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
         tests("ConfigFileTests", ["ConfigFile", "Headwater", "KafkaBridge", "Admin", "MQTTModel"]),
+        tests("ExampleTests", ["EmbeddedBroker", "TopicFence", "Journal", "Headwater", "BrokerTestKit", "PluginAPI", "MQTTWire", "MQTTModel"]),
         tests("AdminTests", ["Admin", "Headwater", "PluginAPI", "MQTTModel", nioCore, nioPosix, logging]),
     ]
 )
