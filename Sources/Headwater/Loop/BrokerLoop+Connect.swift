@@ -131,12 +131,12 @@ extension BrokerLoop {
     /// A connection from another loop: its session is here.
     func adopt(_ transfer: ConnectionTransfer) {
         let node = nodes[index]
-        AdoptedSocket.open(descriptor: transfer.descriptor, on: eventLoop) { channel in
+        _ = AdoptedSocket.open(descriptor: transfer.descriptor, on: eventLoop) { channel in
             guard let loop = node.bound.value else { return }
             let handler = ConnectionHandler(
                 loop: loop, listener: transfer.listener, peerAddress: transfer.peerAddress, transfer: transfer)
             try channel.pipeline.syncOperations.addHandler(handler)
-        }.whenFailure { _ in DirectSocket.close(transfer.descriptor) }
+        }
     }
 
     /// The channel of `adopt` is there.
