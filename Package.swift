@@ -85,7 +85,7 @@ let package = Package(
         tests("MQTTWireTests", ["MQTTWire", "MQTTModel"]),
         tests("MQTTSessionTests", ["MQTTSession", "MQTTModel", nioCore]),
         tests("TransportTests", ["Transport", nioCore, nioEmbedded, nioPosix]),
-        tests("HeadwaterTests", ["Headwater", "BrokerTestKit", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, logging]),
+        tests("HeadwaterTests", ["Headwater", "headwater-cli", "BrokerTestKit", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, logging]),
         tests("InteropTests", ["Headwater", "BrokerTestKit", "MQTTModel"], resources: [.copy("Scripts")]),
         tests("KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
         tests("CommandTests", ["headwater-cli", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),

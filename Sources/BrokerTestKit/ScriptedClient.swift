@@ -2,6 +2,7 @@ import MQTTModel
 import MQTTWire
 import NIOCore
 import NIOPosix
+import Synchronization
 
 #if canImport(Glibc)
 import Glibc
@@ -52,11 +53,15 @@ public final class ScriptedClient: Sendable {
     public static func open(
         _ address: Address, version: ProtocolVersion = .v5, receiveBufferBytes: Int? = nil
     ) async throws -> ScriptedClient {
+        // Taken from the initializer, not from the pipeline: the broker may have closed the connection by then.
+        let made = Mutex<NIOLoopBound<PacketInbox>?>(nil)
         var bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .connectTimeout(.seconds(5))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(PacketInbox(version: version))
+                    let inbox = PacketInbox(version: version)
+                    try channel.pipeline.syncOperations.addHandler(inbox)
+                    made.withLock { $0 = NIOLoopBound(inbox, eventLoop: channel.eventLoop) }
                 }
             }
         if let receiveBufferBytes {
@@ -70,9 +75,7 @@ public final class ScriptedClient: Sendable {
             channel = try await bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1).connect(host: host, port: port).get()
         case .unix(let path): channel = try await bootstrap.connect(unixDomainSocketPath: path).get()
         }
-        let inbox = try await channel.eventLoop.submit {
-            NIOLoopBound(try channel.pipeline.syncOperations.handler(type: PacketInbox.self), eventLoop: channel.eventLoop)
-        }.get()
+        guard let inbox = made.withLock({ $0 }) else { throw ChannelError.ioOnClosedChannel }
         return ScriptedClient(version: version, channel: channel, inbox: inbox)
     }
 

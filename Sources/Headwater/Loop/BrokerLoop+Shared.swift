@@ -166,7 +166,7 @@ extension BrokerLoop {
     }
 
     func deliverShared(_ publication: inout Publication, of state: ShareState) {
-        guard let chosen = state.group.choose(), let member = state.members[chosen.id] else { return counters.dropped(.noShareMember) }
+        guard let chosen = state.group.choose(), let member = state.members[chosen.id] else { return dropWithoutMember() }
         if Int(member.reference.loop) != index {
             write(
                 .shareDelivery(
@@ -175,21 +175,20 @@ extension BrokerLoop {
                 to: Int(member.reference.loop))
             return slow(publication.source, if: Int(member.reference.loop))
         }
-        guard let session = session(member.reference) else { return counters.dropped(.noShareMember) }
+        guard let session = session(member.reference) else { return dropWithoutMember() }
         deliver(&publication, of: state.reference, to: session, options: member.options)
+    }
+
+    private func dropWithoutMember() {
+        counters.statistics.deliveriesDue += 1
+        counters.dropped(.noShareMember)
     }
 
     /// A message that a member gave back: to another one if anybody is online, else back to a member that keeps it.
     func passOn(_ message: Message, of reference: ShareReference, retain: Bool, from old: SessionReference) {
-        guard let state = shares[reference.key] else {
-            counters.statistics.deliveriesDue += 1
-            return counters.dropped(.noShareMember)
-        }
+        guard let state = shares[reference.key] else { return dropWithoutMember() }
         let chosen = state.group.choose(excluding: state.group.hasOnlineMember(excluding: old.serial) ? old.serial : nil)
-        guard let chosen, let member = state.members[chosen.id] else {
-            counters.statistics.deliveriesDue += 1
-            return counters.dropped(.noShareMember)
-        }
+        guard let chosen, let member = state.members[chosen.id] else { return dropWithoutMember() }
         if Int(member.reference.loop) != index {
             return write(
                 .shareDelivery(reference, message, member: member.reference, options: member.options, from: nil),
