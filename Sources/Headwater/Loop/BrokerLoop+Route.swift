@@ -88,17 +88,20 @@ extension BrokerLoop {
     private func sendToOtherLoops(_ message: Message, _ loops: UInt64, source: ConnectionReference?) {
         for loop in nodes.indices where loops & (1 << UInt64(loop)) != 0 {
             write(.publish(message, from: source), to: loop)
-            // A loop that does not keep up is a receiver like any other: whoever feeds it waits.
-            if nodes[loop].mailbox.backlogBytes > Self.loopBacklogLimit, let source, let connection = connections[source],
-                !waitingForLoop[loop].contains(source)
-            {
-                connection.pause()
-                if waitingForLoop[loop].isEmpty { write(.backlogQuery(from: index), to: loop) }
-                waitingForLoop[loop].append(source)
-            }
+            slow(source, if: loop)
         }
     }
-    private static var loopBacklogLimit: Int { 16 << 20 }
+
+    /// A loop that does not keep up is a receiver like any other: a publisher of this loop that feeds it waits. What is on
+    /// its way there fits into half of a session's queue, because a session that is full can't stop it any more.
+    func slow(_ source: ConnectionReference?, if loop: Int) {
+        guard let source, Int(source.loop) == index, isBehind(loop), let connection = connections[source],
+            !waitingForLoop[loop].contains(source)
+        else { return }
+        connection.pause()
+        if waitingForLoop[loop].isEmpty { write(.backlogQuery(from: index), to: loop) }
+        waitingForLoop[loop].append(source)
+    }
 
     func routeFromOtherLoop(_ message: Message, source: ConnectionReference?) {
         Publication.with(message, source: source, nowMilliseconds: clock.monotonicMilliseconds) { publication in

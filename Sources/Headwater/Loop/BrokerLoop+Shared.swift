@@ -168,11 +168,12 @@ extension BrokerLoop {
     func deliverShared(_ publication: inout Publication, of state: ShareState) {
         guard let chosen = state.group.choose(), let member = state.members[chosen.id] else { return counters.dropped(.noShareMember) }
         if Int(member.reference.loop) != index {
-            return write(
+            write(
                 .shareDelivery(
                     state.reference, publication.message(), member: member.reference, options: member.options,
                     from: publication.source),
                 to: Int(member.reference.loop))
+            return slow(publication.source, if: Int(member.reference.loop))
         }
         guard let session = session(member.reference) else { return counters.dropped(.noShareMember) }
         deliver(&publication, of: state.reference, to: session, options: member.options)

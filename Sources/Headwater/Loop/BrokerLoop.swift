@@ -28,6 +28,9 @@ final class BrokerLoop {
     /// Backlogs at which a connected receiver slows its publishers.
     let slowCount: Int
     let slowBytes: Int
+    /// Backlogs of another loop's mailbox at which publishers of this one wait.
+    let loopBacklogBytes: Int
+    let loopBacklogLetters: Int
     /// This loop's share of the memory for queues.
     let maxQueuedBytes: Int
 
@@ -107,6 +110,8 @@ final class BrokerLoop {
         let sessions = shared.configuration.sessions
         slowCount = max(1, min(4096, sessions.maxQueuedMessages / 2))
         slowBytes = max(1, min(1 << 20, sessions.maxQueuedBytes / 2))
+        loopBacklogBytes = max(1, min(4 << 20, sessions.maxQueuedBytes / 2))
+        loopBacklogLetters = max(1, sessions.maxQueuedMessages / 2)
         maxQueuedBytes = sessions.maxTotalQueuedBytes / shared.nodes.count
         strangerLog = LogLimiter(logger: shared.logger, burst: 50, perSecond: 10)
         clientLog = LogLimiter(logger: shared.logger, burst: 2_000, perSecond: 200)
@@ -158,6 +163,12 @@ final class BrokerLoop {
         outboxes[loop].append(letter)
         outboxBytes[loop] += letter.backlogBytes
         if !isTickOpen { openTick() }
+    }
+
+    /// Whether letters on their way to `loop` may be more than its receivers can take.
+    func isBehind(_ loop: Int) -> Bool {
+        let backlog = nodes[loop].mailbox.backlog
+        return backlog.bytes + outboxBytes[loop] > loopBacklogBytes || backlog.letters + outboxes[loop].count > loopBacklogLetters
     }
 
     func writeToAll(_ letter: Letter) {
@@ -216,7 +227,7 @@ final class BrokerLoop {
             bytes += letter.backlogBytes
             read(letter)
         }
-        nodes[index].mailbox.read(bytes: bytes)
+        nodes[index].mailbox.read(letters: letters.count, bytes: bytes)
     }
 
     private func read(_ letter: Letter) {
