@@ -2,7 +2,6 @@ import MQTTModel
 import MQTTWire
 import NIOCore
 import NIOPosix
-import Synchronization
 
 #if canImport(Glibc)
 import Glibc
@@ -53,30 +52,27 @@ public final class ScriptedClient: Sendable {
     public static func open(
         _ address: Address, version: ProtocolVersion = .v5, receiveBufferBytes: Int? = nil
     ) async throws -> ScriptedClient {
-        // Taken from the initializer, not from the pipeline: the broker may have closed the connection by then.
-        let made = Mutex<NIOLoopBound<PacketInbox>?>(nil)
         var bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .connectTimeout(.seconds(5))
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    let inbox = PacketInbox(version: version)
-                    try channel.pipeline.syncOperations.addHandler(inbox)
-                    made.withLock { $0 = NIOLoopBound(inbox, eventLoop: channel.eventLoop) }
-                }
-            }
         if let receiveBufferBytes {
             bootstrap = bootstrap.channelOption(.socketOption(.so_rcvbuf), value: .init(receiveBufferBytes))
                 .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: receiveBufferBytes))
                 .channelOption(.maxMessagesPerRead, value: 1)
         }
-        let channel: any Channel
+        // Made with the channel, not looked up afterwards: the broker may have closed the connection by then.
+        let makeClient: @Sendable (any Channel) -> EventLoopFuture<ScriptedClient> = { channel in
+            channel.eventLoop.makeCompletedFuture {
+                let inbox = PacketInbox(version: version)
+                try channel.pipeline.syncOperations.addHandler(inbox)
+                return ScriptedClient(version: version, channel: channel, inbox: NIOLoopBound(inbox, eventLoop: channel.eventLoop))
+            }
+        }
         switch address {
         case .tcp(let host, let port):
-            channel = try await bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1).connect(host: host, port: port).get()
-        case .unix(let path): channel = try await bootstrap.connect(unixDomainSocketPath: path).get()
+            return try await bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1)
+                .connect(host: host, port: port, channelInitializer: makeClient)
+        case .unix(let path): return try await bootstrap.connect(unixDomainSocketPath: path, channelInitializer: makeClient)
         }
-        guard let inbox = made.withLock({ $0 }) else { throw ChannelError.ioOnClosedChannel }
-        return ScriptedClient(version: version, channel: channel, inbox: inbox)
     }
 
     /// Leaves the socket unread from now on, so that the broker's writes pile up.

@@ -2,7 +2,11 @@ import MQTTModel
 
 /// Topic aliases that a client has set on its connection (MQTT 5.0 section 3.3.2.3.4).
 package struct InboundTopicAliases {
+    /// Bytes of all topics: 65,535 aliases of the longest topics would be 4 GB.
+    private static let maxBytes = 1 << 20
+
     private var topics: [[UInt8]] = []
+    private var bytes = 0
     private let maximum: Int
 
     /// - Parameter maximum: The Topic Alias Maximum announced in CONNACK.
@@ -11,9 +15,14 @@ package struct InboundTopicAliases {
     /// Whether `alias` is one that the client may use [MQTT-3.3.2-8] [MQTT-3.3.2-9].
     package func isLegal(_ alias: UInt16) -> Bool { alias > 0 && Int(alias) <= maximum }
 
-    package mutating func set(_ alias: UInt16, topic: UnsafeRawBufferPointer) {
+    /// - Returns: `false`: the topics of all aliases would take more than 1 MiB; nothing is changed.
+    package mutating func set(_ alias: UInt16, topic: UnsafeRawBufferPointer) -> Bool {
         while topics.count < Int(alias) { topics.append([]) }
+        let growth = topic.count - topics[Int(alias) - 1].count
+        guard growth <= 0 || bytes + growth <= Self.maxBytes else { return false }
+        bytes += growth
         topics[Int(alias) - 1] = Array(topic)
+        return true
     }
 
     /// The topic, `nil` if the alias was never set.

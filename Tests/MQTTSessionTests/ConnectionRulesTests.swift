@@ -4,11 +4,23 @@ import Testing
 
 @Suite("Topic aliases")
 struct TopicAliasesTests {
-    private func set(_ aliases: inout InboundTopicAliases, _ alias: UInt16, _ topic: String) {
+    @discardableResult
+    private func set(_ aliases: inout InboundTopicAliases, _ alias: UInt16, _ topic: String) -> Bool {
         Array(topic.utf8).withUnsafeBytes { aliases.set(alias, topic: $0) }
     }
     private func use(_ aliases: inout OutboundTopicAliases, _ topic: String) -> OutboundTopicAliases.Use {
         Array(topic.utf8).withUnsafeBytes { aliases.use(for: $0) }
+    }
+
+    @Test("the topics of a client's aliases are bounded by their bytes, however often they are set")
+    func aliasBytes() {
+        var aliases = InboundTopicAliases(maximum: 65_535)
+        let long = String(repeating: "x", count: 65_535)
+        for alias: UInt16 in 1...16 { #expect(set(&aliases, alias, long)) }
+        #expect(!set(&aliases, 17, long))
+        #expect(aliases.topic(for: 17) == nil)
+        for _ in 0..<100 { #expect(set(&aliases, 16, long)) }
+        #expect(set(&aliases, 16, "short") && set(&aliases, 17, String(long.dropLast(10))))
     }
 
     @Test("a client's alias stands for the topic it was set to last")

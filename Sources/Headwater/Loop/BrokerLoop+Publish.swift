@@ -27,7 +27,9 @@ extension BrokerLoop {
             return protocolError(.topicAliasInvalid, "topic alias above the maximum", on: connection)
         }
         if !fields.topic.isEmpty {
-            aliases.set(fields.topicAlias, topic: fields.topic)
+            guard aliases.set(fields.topicAlias, topic: fields.topic) else {
+                return protocolError(.quotaExceeded, "topics of topic aliases longer than allowed", on: connection)
+            }
             connection.extras?.inboundAliases = aliases
             return publish(fields, topic: fields.topic, on: connection, session: session)
         }

@@ -120,6 +120,8 @@ public final class Broker: Service, Sendable {
                     loop: loop, listener: profile, peerAddress: Self.describe(channel.remoteAddress))
                 try channel.pipeline.syncOperations.addHandler(handler)
             }
+        } catch let fault as UnixSocketFile.Fault {
+            throw BrokerError("listener \(configuration.name): \(fault)")
         } catch {
             throw BrokerError(
                 "listener \(configuration.name) can't listen on \(configuration.address): \(error). Is another broker running there, "
