@@ -13,6 +13,7 @@ let settings: [SwiftSetting] = [
 
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
@@ -61,7 +62,7 @@ let package = Package(
         ]),
         // 3: what stands on the broker, or on its plugin API alone
         library("KafkaBridge", ["PluginAPI", "MQTTModel", "CRdKafka", logging]),
-        library("Admin", ["Headwater", "PluginAPI", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),
+        library("Admin", ["Headwater", "PluginAPI", "Transport", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),
         library("ConfigFile", ["Headwater", "KafkaBridge", "Admin", "MQTTModel", .product(name: "Yams", package: "Yams")]),
         library("BrokerTestKit", ["Headwater", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, nioPosix, logging, deque]),
         // 4: the program
@@ -83,6 +84,7 @@ let package = Package(
         tests("RoutingTests", ["Routing", "MQTTModel"]),
         tests("MQTTWireTests", ["MQTTWire", "MQTTModel"]),
         tests("MQTTSessionTests", ["MQTTSession", "MQTTModel", nioCore]),
+        tests("TransportTests", ["Transport", nioCore, nioEmbedded, nioPosix]),
         tests("HeadwaterTests", ["Headwater", "headwater-cli", "BrokerTestKit", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, logging]),
         tests("InteropTests", ["Headwater", "BrokerTestKit", "MQTTModel"], resources: [.copy("Scripts")]),
         tests("KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),

@@ -5,6 +5,7 @@ import NIOHTTP1
 import NIOPosix
 import ServiceLifecycle
 import Synchronization
+import Transport
 
 /// Metrics, health and readiness over HTTP, for Prometheus, Kubernetes and people with curl.
 ///
@@ -21,6 +22,7 @@ public final class AdminServer: Service {
     private struct Running {
         let group: MultiThreadedEventLoopGroup
         let channel: any Channel
+        let socketFile: UnixSocketFile?
     }
 
     /// - Parameter status: Lines for `/status` beyond the broker's own, such as the address of a development Kafka.
@@ -45,7 +47,9 @@ public final class AdminServer: Service {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         do {
             let channel = try await bind(group)
-            running.withLock { $0 = Running(group: group, channel: channel) }
+            var socketFile: UnixSocketFile?
+            if case .unix(let path) = configuration.address { socketFile = UnixSocketFile(bound: path) }
+            running.withLock { [socketFile] in $0 = Running(group: group, channel: channel, socketFile: socketFile) }
         } catch {
             try? await group.shutdownGracefully()
             throw BrokerError("http: can't listen on \(configuration.address): \(error)")
@@ -61,6 +65,7 @@ public final class AdminServer: Service {
                 return running
             })
         else { return }
+        stopped.socketFile?.remove()
         try? await stopped.channel.close()
         try? await stopped.group.shutdownGracefully()
     }
@@ -92,7 +97,9 @@ public final class AdminServer: Service {
             }
         switch configuration.address {
         case .tcp(let host, let port): return try await bootstrap.bind(host: host, port: port).get()
-        case .unix(let path): return try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
+        case .unix(let path):
+            try UnixSocketFile.prepare(path)
+            return try await bootstrap.bind(unixDomainSocketPath: path).get()
         }
     }
 

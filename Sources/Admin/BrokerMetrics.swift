@@ -80,7 +80,7 @@ struct BrokerMetrics {
             "headwater_dropped_total", "Deliveries not made, by reason.", label: "reason",
             BrokerStatistics.DropReason.allCases.map { ($0.rawValue, figures.dropped[$0] ?? 0) })
         page.gauge("headwater_queued_messages", "Deliveries that wait or are in flight.", figures.queuedMessages)
-        page.gauge("headwater_queued_bytes", "Bytes of deliveries that wait or are in flight.", figures.queuedBytes)
+        page.gauge("headwater_queued_bytes", "Bytes of deliveries that wait for a window or a socket.", figures.queuedBytes)
         page.gauge("headwater_inflight_messages", "QoS 1 and 2 deliveries sent and not yet acknowledged.", figures.inflightMessages)
     }
 

@@ -6,7 +6,7 @@ public final class ClientInfo: Sendable {
     public let clientID: String
     public let username: String?
     public let protocolVersion: ProtocolVersion
-    /// Address of the peer as text: `192.0.2.1:50123`, `[2001:db8::1]:50123`, or the path of a Unix socket.
+    /// Address of the peer as text: `192.0.2.1:50123`, `[2001:db8::1]:50123`, or `unix` for a Unix socket.
     public let peerAddress: String
     /// Name of the listener that accepted the connection.
     public let listener: String

@@ -74,7 +74,7 @@ public struct Message: @unchecked Sendable {
     public init(
         topic: TopicName, payload: some Sequence<UInt8>, qos: QoS = .atMostOnce, isRetained: Bool = false,
         properties: PublishProperties = PublishProperties(), expirySeconds: UInt32? = nil, publisher: ClientInfo? = nil,
-        received: MessageClock = .now
+        sourceSession: UInt64 = 0, received: MessageClock = .now
     ) {
         let topicBytes = Array(topic.string.utf8)
         let encoded = properties.encoded
@@ -84,7 +84,7 @@ public struct Message: @unchecked Sendable {
                 payloadBytes.withUnsafeBytes { payload in
                     Message(
                         topic: topic, properties: properties, payload: payload, qos: qos, isRetained: isRetained,
-                        publisher: publisher, sourceSession: 0, received: received, expirySeconds: expirySeconds)
+                        publisher: publisher, sourceSession: sourceSession, received: received, expirySeconds: expirySeconds)
                 }
             }
         }

@@ -29,6 +29,8 @@ package struct AckGate {
     @usableFromInline var entries = Deque<Entry>()
     /// Sequence number of the first entry.
     @usableFromInline var firstSequence: UInt64 = 0
+    /// Acknowledgements that have not left: those that wait and those behind them.
+    @inlinable package var count: Int { entries.count }
     /// Entries that wait.
     @usableFromInline package internal(set) var waiting = 0
     /// Of those, QoS 1: what `InboundFlow` does not count itself.

@@ -13,10 +13,10 @@ package struct Listener: Sendable {
     /// Port that the system chose, `nil` for a Unix socket.
     package let port: Int?
     private let channel: any Channel
-    private let unixPath: String?
+    private let socketFile: UnixSocketFile?
 
     /// - Parameter initialize: Called on the accepted channel's loop; throwing closes the channel.
-    /// - Throws: The system's error when the address can't be bound.
+    /// - Throws: The system's error when the address can't be bound, `UnixSocketFile.Fault` when it is another's socket.
     package static func open(
         name: String, address: ListenAddress, group: any EventLoopGroup,
         initialize: @escaping @Sendable (any Channel) throws -> Void
@@ -24,6 +24,9 @@ package struct Listener: Sendable {
         var bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.maxMessagesPerRead, value: 64)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(AcceptBackoff()) }
+            }
             .childChannelOption(.recvAllocator, value: ReceiveAllocator())
             .childChannelOption(.maxMessagesPerRead, value: 4)
             .childChannelInitializer { channel in
@@ -35,16 +38,18 @@ package struct Listener: Sendable {
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             let channel = try await bootstrap.bind(host: host, port: port).get()
-            return Listener(name: name, port: channel.localAddress?.port, channel: channel, unixPath: nil)
+            return Listener(name: name, port: channel.localAddress?.port, channel: channel, socketFile: nil)
         case .unix(let path):
-            let channel = try await bootstrap.bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).get()
-            return Listener(name: name, port: nil, channel: channel, unixPath: path)
+            try UnixSocketFile.prepare(path)
+            let channel = try await bootstrap.bind(unixDomainSocketPath: path).get()
+            return Listener(name: name, port: nil, channel: channel, socketFile: UnixSocketFile(bound: path))
         }
     }
 
     /// Accepts no more connections; those that are open stay. Removes the socket file.
     package func close() async {
+        // Before the close, that is while nobody else can have bound the path.
+        socketFile?.remove()
         try? await channel.close().get()
-        if let unixPath { _ = try? await NIOThreadPool.singleton.runIfActive { unlinkSocket(unixPath) } }
     }
 }

@@ -60,7 +60,7 @@ extension BrokerLoop {
         session.withExtras { extras in
             if !extras.isCongestionKnownToShares, !extras.shares.isEmpty {
                 extras.isCongestionKnownToShares = true
-                for share in extras.shares { tell(share.reference, of: session, isCongested: true) }
+                for share in extras.shares.values { tell(share, of: session, isCongested: true) }
             }
             guard let source, !extras.waitingPublishers.contains(source) else { return }
             if extras.waitingPublishers.isEmpty {
@@ -79,7 +79,7 @@ extension BrokerLoop {
         guard let extras = session.extras else { return }
         if extras.isCongestionKnownToShares {
             extras.isCongestionKnownToShares = false
-            for share in extras.shares { tell(share.reference, of: session, isCongested: false) }
+            for share in extras.shares.values { tell(share, of: session, isCongested: false) }
         }
         releasePublishers(of: extras)
     }

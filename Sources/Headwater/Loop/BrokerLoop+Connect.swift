@@ -131,8 +131,11 @@ extension BrokerLoop {
     /// A connection from another loop: its session is here.
     func adopt(_ transfer: ConnectionTransfer) {
         let node = nodes[index]
+        let totals = totals
         _ = AdoptedSocket.open(descriptor: transfer.descriptor, on: eventLoop) { channel in
-            guard let loop = node.bound.value else { return }
+            guard let loop = node.bound.value else { throw ChannelError.ioOnClosedChannel }
+            totals.movedConnection(of: transfer.listener)
+            channel.closeFuture.whenComplete { _ in totals.releaseConnection(of: transfer.listener) }
             let handler = ConnectionHandler(
                 loop: loop, listener: transfer.listener, peerAddress: transfer.peerAddress, transfer: transfer)
             try channel.pipeline.syncOperations.addHandler(handler)

@@ -118,6 +118,13 @@ extension BrokerLoop {
         }
     }
 
+    /// One connection more than the limits allow; it is closed at once.
+    func turnedAway(_ peerAddress: String, listener: ListenerProfile) {
+        strangerLog.line(.notice, "connection refused", nowMilliseconds: MessageClock.now.monotonicMilliseconds, metadata: [
+            "peer": "\(peerAddress)", "listener": "\(listener.configuration.name)", "why": "as many connections as the limits allow",
+        ])
+    }
+
     /// The channel has closed.
     func connectionGone(_ connection: ConnectionHandler) {
         connections.remove(connection)
@@ -142,8 +149,8 @@ extension BrokerLoop {
     func checkKeepAlive(_ connection: ConnectionHandler) {
         guard connection.phase == .connected, connection.keepAliveMilliseconds > 0 else { return }
         let now = clock.monotonicMilliseconds
-        // What the broker chose not to read can't be held against the client.
-        if connection.pauses > 0 { connection.lastPacketMilliseconds = now }
+        // What the broker chose not to read can't be held against the client, unless it is the client that does not read.
+        if connection.pauses > (connection.isPausedForOutput ? 1 : 0) { connection.lastPacketMilliseconds = now }
         let deadline = connection.lastPacketMilliseconds + connection.keepAliveMilliseconds
         if now >= deadline {
             connection.close(DisconnectReason(cause: .keepAliveTimeout, code: .keepAliveTimeout))

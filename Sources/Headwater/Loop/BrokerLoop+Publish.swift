@@ -48,8 +48,8 @@ extension BrokerLoop {
             return protocolError(.retainNotSupported, "RETAIN though it is not available", on: connection)
         }
         guard let route = route(for: topic) else {
-            let isText = TopicName.check(topic) != .invalidUTF8  // [MQTT-1.5.4-1]
-            return protocolError(isText ? .topicNameInvalid : .malformedPacket, "topic name invalid or too deep", on: connection)
+            if TopicName.check(topic) == .invalidUTF8 { return malformed(.invalidUTF8, on: connection) }
+            return protocolError(.topicNameInvalid, "topic name invalid or too deep", on: connection)
         }
         switch session.inbound.received(
             qos: qos, packetID: fields.packetID, unacknowledged: connection.gate.waitingAtLeastOnce,
@@ -62,8 +62,7 @@ extension BrokerLoop {
         case .acknowledgeLater:
             counters.statistics.duplicatesRecognized += 1
             guard let token = session.extras?.heldExactlyOnce[fields.packetID] else { return }
-            let sequence = connection.gate.hold(packetID: fields.packetID, qos: .exactlyOnce)
-            return holds.redirect(token, to: connection.reference, gateSequence: sequence)
+            return redirectHold(token, packetID: fields.packetID, to: connection)
         case .disconnect(let code):
             return protocolError(code, "more unacknowledged messages than the receive maximum", on: connection)
         }
@@ -123,6 +122,7 @@ extension BrokerLoop {
             sendAcknowledgement(on: connection, type: qos == .atLeastOnce ? 0x40 : 0x50, packetID: packetID, reason: reason)
         } else {
             connection.gate.append(AckGate.Acknowledgement(packetID: packetID, qos: qos, reason: reason))
+            pauseIfTooMuchIsHeld(connection)
         }
     }
 
@@ -143,19 +143,19 @@ extension BrokerLoop {
     ) -> PublishDecision {
         let message = publication.message()
         let token = holds.reserve()
-        let completion = PublishCompletion(sink: nodes[index], token: token)
-        var waiting = 0
+        var waiting: UInt64 = 0
         for (bit, hook) in hooks.publish.enumerated() where mask & (1 << UInt64(bit)) != 0 {
+            let completion = PublishCompletion(sink: nodes[index], token: HeldPublishes.token(token, ofPlugin: bit))
             switch hook.willPublish(message, completion: completion) {
             case .proceed: break
-            case .hold: waiting += 1
+            case .hold: waiting |= 1 << UInt64(bit)
             case let verdict:
                 // A plugin that holds already has taken the message; its completion finds nobody.
                 holds.cancel(token)
                 return verdict
             }
         }
-        guard waiting > 0 else {
+        guard waiting != 0 else {
             holds.cancel(token)
             return .proceed
         }
@@ -172,13 +172,32 @@ extension BrokerLoop {
         holds.hold(
             HeldPublishes.Hold(
                 session: reference(of: session), connection: connection.reference, gateSequence: sequence,
-                packetID: fields.packetID, qos: fields.qos, waiting: waiting, failure: nil),
+                packetID: fields.packetID, qos: fields.qos, bytes: message.byteCount + 64, waiting: waiting, failure: nil),
             token: token)
-        if !connection.pausedForHolds, connection.gate.waiting + Int(connection.heldQoS0) >= configuration.sessions.receiveMaximum {
-            connection.pausedForHolds = true
-            connection.pause()
-        }
+        connection.heldBytes += message.byteCount + 64
+        pauseIfTooMuchIsHeld(connection)
         return .hold
+    }
+
+    /// A held QoS 2 message that its client sends again: PUBREC goes to the connection that asked last.
+    private func redirectHold(_ token: UInt64, packetID: UInt16, to connection: ConnectionHandler) {
+        // The same connection has its place in the gate already.
+        guard let hold = holds[token], hold.connection != connection.reference else { return }
+        let sequence = connection.gate.hold(packetID: packetID, qos: .exactlyOnce)
+        holds.redirect(token, to: connection.reference, gateSequence: sequence)
+        connection.heldBytes += hold.bytes
+        pauseIfTooMuchIsHeld(connection)
+    }
+
+    /// Held messages and the acknowledgements behind them are memory that the publisher fills: by count, by bytes, and
+    /// by the bytes that plugins hold for all publishers of this loop.
+    private func pauseIfTooMuchIsHeld(_ connection: ConnectionHandler) {
+        guard !connection.pausedForHolds,
+            connection.gate.count + Int(connection.heldQoS0) >= configuration.sessions.receiveMaximum
+                || connection.heldBytes >= slowBytes || holds.bytes >= maxQueuedBytes && connection.heldBytes > 0
+        else { return }
+        connection.pausedForHolds = true
+        connection.pause()
     }
 
     /// A plugin has kept its promise, or never will.
@@ -193,6 +212,7 @@ extension BrokerLoop {
             if hold.failure != nil { session.inbound.refused(hold.packetID) }
         }
         guard let connection = connections[hold.connection], connection.phase == .connected else { return }
+        connection.heldBytes -= hold.bytes
         if hold.qos == .atMostOnce {
             connection.heldQoS0 -= 1
         } else if let failure = hold.failure, connection.version != .v5 {
@@ -206,7 +226,8 @@ extension BrokerLoop {
             }
         }
         if connection.pausedForHolds,
-            connection.gate.waiting + Int(connection.heldQoS0) <= configuration.sessions.receiveMaximum / 2
+            connection.gate.count + Int(connection.heldQoS0) <= configuration.sessions.receiveMaximum / 2,
+            connection.heldBytes <= slowBytes / 2
         {
             connection.pausedForHolds = false
             connection.unpause()

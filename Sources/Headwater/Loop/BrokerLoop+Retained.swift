@@ -22,21 +22,17 @@ extension BrokerLoop {
     /// - Returns: `false`: the limits for retained messages leave no room.
     func retain(_ publication: inout Publication) -> Bool {
         let shard = shard(of: publication.topic)
-        if shard != index {
-            guard publication.payload.isEmpty || hasRoomToRetain(publication.payload.count) else { return false }
-            write(.retain(publication.message()), to: shard)
-            return true
-        }
-        if !publication.payload.isEmpty, retained.get(publication.topic) == nil, !hasRoomToRetain(publication.payload.count) {
-            return false
-        }
-        retainHere(publication.message())
+        // What it replaces, only the topic's owner knows; elsewhere it counts as new.
+        let old = shard == index ? retained.get(publication.topic) : nil
+        guard publication.payload.isEmpty || hasRoomToRetain(publication.byteCount, inPlaceOf: old) else { return false }
+        if shard == index { retainHere(publication.message()) } else { write(.retain(publication.message()), to: shard) }
         return true
     }
 
-    private func hasRoomToRetain(_ bytes: Int) -> Bool {
-        totals.retainedMessages.load(ordering: .relaxed) < configuration.retained.maxMessages
-            && totals.retainedBytes.load(ordering: .relaxed) + bytes <= configuration.retained.maxBytes
+    private func hasRoomToRetain(_ bytes: Int, inPlaceOf old: Message?) -> Bool {
+        let growth = bytes - (old?.byteCount ?? 0)
+        return (old != nil || totals.retainedMessages.load(ordering: .relaxed) < configuration.retained.maxMessages)
+            && (growth <= 0 || totals.retainedBytes.load(ordering: .relaxed) + growth <= configuration.retained.maxBytes)
     }
 
     func retainHere(_ message: Message) {
@@ -104,44 +100,36 @@ extension BrokerLoop {
             let hasWildcard = raw.contains { $0 == UInt8(ascii: "#") || $0 == UInt8(ascii: "+") }
             return hasWildcard ? Array(nodes.indices) : [shard(of: raw)]
         }
-        session.withExtras { extras in
-            // The same filter again begins the replay anew [MQTT-3.3.1-9].
-            extras.replays.removeAll { ExactText($0.pattern) == ExactText(pattern) }
-            extras.replays.append(RetainedReplay(
-                number: extras.nextReplay, pattern: pattern, qos: qos, subscriptionID: identifier, shards: shards))
-            extras.nextReplay &+= 1
-        }
+        session.withExtras { $0.replays.begin(pattern, qos: qos, identifier: identifier, shards: shards) }
         pump(session)
     }
 
     /// Sends what has come, and asks for the next page when that is done. Called when the session's queue is empty.
+    ///
+    /// Sending may come back here, through the queue and the hooks that judge deliveries: one call is enough.
     func continueReplays(_ session: Session) {
-        guard let extras = session.extras, session.isOnline else { return }
-        while !extras.replays.isEmpty, session.pending.isEmpty {
-            if extras.replays[0].pageIndex < extras.replays[0].page.count {
-                let replay = extras.replays[0]
-                extras.replays[0].pageIndex += 1
-                send(replay.page[replay.pageIndex], of: replay, to: session)
-                continue
+        guard let extras = session.extras, session.isOnline, !extras.replays.isBeingSent else { return }
+        extras.replays.isBeingSent = true
+        defer { extras.replays.isBeingSent = false }
+        while session.pending.isEmpty, let step = extras.replays.next() {
+            switch step {
+            case .send(let message, let replay): send(message, of: replay, to: session)
+            case .ask(let replay, let shard):
+                let query = RetainedQuery(
+                    pattern: replay.pattern, session: reference(of: session), replay: replay.number, cursor: replay.cursor)
+                if shard == index { extras.replays.take(page(for: query)) } else { write(.retainedQuery(query), to: shard) }
             }
-            extras.replays[0].page = []
-            extras.replays[0].pageIndex = 0
-            guard let shard = extras.replays[0].shards.first else {
-                extras.replays.removeFirst()
-                continue
-            }
-            if extras.replays[0].isWaiting { return }
-            extras.replays[0].isWaiting = true
-            let query = RetainedQuery(
-                pattern: extras.replays[0].pattern, session: reference(of: session), replay: extras.replays[0].number,
-                cursor: extras.replays[0].cursor)
-            if shard != index { return write(.retainedQuery(query), to: shard) }
-            take(page(for: query), into: session)
         }
     }
 
     private func send(_ message: Message, of replay: RetainedReplay, to session: Session) {
         guard !message.isExpired(atMilliseconds: clock.monotonicMilliseconds) else { return }
+        // What has replaced it since the page was made came as a live message: the old one must not come after it. Of
+        // another loop's topics that is not known here.
+        if replay.pageShard == index {
+            let current = message.withParts { topic, _, _ in retained.get(topic) }
+            guard let current, current.isIdentical(to: message) else { return }
+        }
         Publication.with(message, source: nil, nowMilliseconds: clock.monotonicMilliseconds) { publication in
             deliver(
                 &publication, to: session, qos: min(message.qos, replay.qos), retain: true,
@@ -152,18 +140,9 @@ extension BrokerLoop {
     func answer(_ query: RetainedQuery) { write(.retainedPage(page(for: query)), to: Int(query.session.loop)) }
 
     func received(_ page: RetainedPage) {
-        guard let session = session(page.session) else { return }
-        take(page, into: session)
+        guard let session = session(page.session), let extras = session.extras else { return }
+        extras.replays.take(page)
         if session.pending.isEmpty { continueReplays(session) }
-    }
-
-    private func take(_ page: RetainedPage, into session: Session) {
-        guard let extras = session.extras, let index = extras.replays.firstIndex(where: { $0.number == page.replay }) else { return }
-        extras.replays[index].isWaiting = false
-        extras.replays[index].page = page.messages
-        extras.replays[index].pageIndex = 0
-        extras.replays[index].cursor = page.next
-        if page.next == nil { extras.replays[index].shards.removeFirst() }
     }
 
     /// Few matches come from a walk of the tree at once; many from a scan over the slots, page by page.

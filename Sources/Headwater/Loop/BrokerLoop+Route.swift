@@ -16,8 +16,16 @@ extension BrokerLoop {
     private func makeRoute(for topic: UnsafeRawBufferPointer) -> Int? {
         guard TopicName.check(topic) == nil, TopicName.levelCount(topic) <= decodeLimits.maxTopicLevels else { return nil }
         tree.match(topic, into: &matches)
+        // Entries keep their memory when another topic takes their line: ten thousand receivers of every topic, times all
+        // lines, would be gigabytes.
+        if cachedTargets > Self.maxCachedTargets {
+            routes = RouteCache(maximumLines: Self.maxCachedRoutes, empty: RouteEntry())
+            cachedTargets = 0
+        }
         let index = routes.insert(topic, generation: tree.generation)
         routes.withEntry(at: index) { entry in
+            cachedTargets -= entry.targets.capacity
+            defer { cachedTargets += entry.targets.capacity }
             entry.removeAll()
             for match in matches.matches {
                 switch subscribers[Int(match.subscriber)] {
@@ -40,6 +48,10 @@ extension BrokerLoop {
         }
         return index
     }
+
+    static var maxCachedRoutes: Int { 1 << 15 }
+    /// About 100 MB for each loop.
+    private static var maxCachedTargets: Int { 1 << 22 }
 
     /// Topics that are the broker's own: no client may publish there.
     func isReservedTopic(_ topic: UnsafeRawBufferPointer) -> Bool {
@@ -76,17 +88,20 @@ extension BrokerLoop {
     private func sendToOtherLoops(_ message: Message, _ loops: UInt64, source: ConnectionReference?) {
         for loop in nodes.indices where loops & (1 << UInt64(loop)) != 0 {
             write(.publish(message, from: source), to: loop)
-            // A loop that does not keep up is a receiver like any other: whoever feeds it waits.
-            if nodes[loop].mailbox.backlogBytes > Self.loopBacklogLimit, let source, let connection = connections[source],
-                !waitingForLoop[loop].contains(source)
-            {
-                connection.pause()
-                if waitingForLoop[loop].isEmpty { write(.backlogQuery(from: index), to: loop) }
-                waitingForLoop[loop].append(source)
-            }
+            slow(source, if: loop)
         }
     }
-    private static var loopBacklogLimit: Int { 16 << 20 }
+
+    /// A loop that does not keep up is a receiver like any other: a publisher of this loop that feeds it waits. What is on
+    /// its way there fits into half of a session's queue, because a session that is full can't stop it any more.
+    func slow(_ source: ConnectionReference?, if loop: Int) {
+        guard let source, Int(source.loop) == index, isBehind(loop), let connection = connections[source],
+            !waitingForLoop[loop].contains(source)
+        else { return }
+        connection.pause()
+        if waitingForLoop[loop].isEmpty { write(.backlogQuery(from: index), to: loop) }
+        waitingForLoop[loop].append(source)
+    }
 
     func routeFromOtherLoop(_ message: Message, source: ConnectionReference?) {
         Publication.with(message, source: source, nowMilliseconds: clock.monotonicMilliseconds) { publication in
@@ -101,8 +116,10 @@ extension BrokerLoop {
     }
 
     /// Routes a message of the broker's own: a will, an embedding program's, a plugin's.
+    ///
+    /// Reads no letters: a will is published in the middle of a takeover, and a letter may bring another connection of
+    /// the same client.
     func route(_ message: Message) {
-        beginWork()
         Publication.with(message, source: nil, nowMilliseconds: clock.monotonicMilliseconds) { publication in
             guard let index = route(for: publication.topic) else { return }
             if message.isRetained { _ = retain(&publication) }

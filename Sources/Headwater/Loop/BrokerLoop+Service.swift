@@ -22,6 +22,12 @@ extension BrokerLoop {
         return reference(of: session)
     }
 
+    /// A message of an embedding program or a plugin.
+    func publish(_ message: Message) {
+        beginWork()
+        route(message)
+    }
+
     func unsubscribe(_ reference: SessionReference) {
         beginWork()
         if let session = session(reference) { end(session) }

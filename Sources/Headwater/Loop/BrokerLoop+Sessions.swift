@@ -34,7 +34,7 @@ extension BrokerLoop {
         counters.statistics.sessionsOffline += 1
         counters.statistics.disconnects[reason.cause.rawValue, default: 0] += 1
         relieve(session)
-        session.extras?.replays = []
+        session.extras?.replays.removeAll()
         if let client = connection.client {
             var metadata: Logger.Metadata = [
                 "client": "\(client.clientID)", "user": "\(client.username ?? "")", "peer": "\(client.peerAddress)",
@@ -72,15 +72,15 @@ extension BrokerLoop {
     func end(_ session: Session) {
         if let planned = session.extras?.will {
             session.extras?.will = nil
-            publish(planned)  // a will delayed beyond its session is due at the session's end
+            publish(planned, of: session)  // a will delayed beyond its session is due at the session's end
         }
-        for subscription in session.subscriptions {
+        for subscription in session.subscriptions.all {
             let pattern = nodes.count > 1 ? tree.pattern(of: subscription) : ""
             tree.remove(subscription: subscription)
             if nodes.count > 1 { retract(pattern) }
         }
         counters.statistics.subscriptions -= session.subscriptions.count
-        session.subscriptions = []
+        session.subscriptions.removeAll()
         handOverShared(session, isEnding: true)
         counters.dropped(.sessionEnded, session.outbound.count + session.pending.count)
         counters.statistics.inflightMessages -= session.outbound.count
@@ -91,6 +91,7 @@ extension BrokerLoop {
             sessionsByKey[session.key] = nil
             if nodes.count > 1, session.key != keyInTransition { directory.release(session.key, by: index) }
         }
+        session.sink?.finish()
         lastSessions.append(session)
         counters.statistics.sessions -= 1
         if session.connection == nil, session.sink == nil { counters.statistics.sessionsOffline -= 1 }
@@ -105,7 +106,7 @@ extension BrokerLoop {
         case .discard: session.extras?.will = nil
         case .publishNow:
             session.extras?.will = nil
-            publish(planned)
+            publish(planned, of: session)
         case .publishAfter(let seconds):
             let wait = UInt64(seconds) * 1000
             session.extras?.will?.dueAtMilliseconds = clock.monotonicMilliseconds + wait
@@ -116,10 +117,10 @@ extension BrokerLoop {
     func publishWillIfDue(_ session: Session) {
         guard let planned = session.extras?.will, let due = planned.dueAtMilliseconds, due <= clock.monotonicMilliseconds else { return }
         session.extras?.will = nil
-        publish(planned)
+        publish(planned, of: session)
     }
 
-    private func publish(_ planned: PlannedWill) {
+    private func publish(_ planned: PlannedWill, of session: Session) {
         let will = planned.will
         guard let topic = try? TopicName(will.topic) else { return }
         var text = will.topic
@@ -132,7 +133,7 @@ extension BrokerLoop {
         counters.statistics.willsPublished += 1
         let message = Message(
             topic: topic, payload: will.payload, qos: will.qos, isRetained: will.retain, properties: will.properties,
-            expirySeconds: will.expirySeconds, publisher: planned.client, received: clock)
+            expirySeconds: will.expirySeconds, publisher: planned.client, sourceSession: session.serial, received: clock)
         showPlugins(message)
         route(message)
     }

@@ -17,13 +17,11 @@ extension BrokerLoop {
 
     /// - Returns: `false` if it would be one subscription too many.
     func enter(_ session: Session, into filter: TopicFilter, options: SubscriptionOptions, mayAdd: Bool) -> Bool {
-        let known = session.extras?.shares.firstIndex { $0.filter == filter }
+        let text = ExactText(filter.string)
+        let known = session.extras?.shares[text]
         guard known != nil || mayAdd else { return false }
-        let reference = known.flatMap { session.extras?.shares[$0].reference } ?? shareReference(filter, of: session)
-        let membership = ShareMembership(reference: reference, filter: filter, qos: options.qos)
-        session.withExtras { extras in
-            if let known { extras.shares[known] = membership } else { extras.shares.append(membership) }
-        }
+        let reference = known ?? shareReference(filter, of: session)
+        session.withExtras { $0.shares[text] = reference }
         if known == nil {
             counters.statistics.sharedSubscriptions += 1
             // Every loop must know the owner before SUBACK is out, so the member says it, not the owner.
@@ -39,22 +37,19 @@ extension BrokerLoop {
     }
 
     func exit(_ session: Session, from filter: TopicFilter) -> Bool {
-        guard let extras = session.extras, let index = extras.shares.firstIndex(where: { $0.filter == filter }) else {
-            return false
-        }
-        let share = extras.shares.remove(at: index)
+        guard let share = session.extras?.shares.removeValue(forKey: ExactText(filter.string)) else { return false }
         withdraw(session, from: share)
         return true
     }
 
-    func withdraw(_ session: Session, from share: ShareMembership) {
+    func withdraw(_ session: Session, from share: ShareReference) {
         counters.statistics.sharedSubscriptions -= 1
-        tellInterest(in: share.reference, delta: -1)
+        tellInterest(in: share, delta: -1)
         let member = reference(of: session)
-        if share.reference.ownerLoop == index {
-            leave(share.reference, member: member)
+        if share.ownerLoop == index {
+            leave(share, member: member)
         } else {
-            write(.leaveShare(share.reference, member: member), to: share.reference.ownerLoop)
+            write(.leaveShare(share, member: member), to: share.ownerLoop)
         }
     }
 
@@ -66,12 +61,13 @@ extension BrokerLoop {
     }
 
     func tellShares(_ session: Session, isOnline: Bool) {
-        for share in session.extras?.shares ?? [] {
+        guard let shares = session.extras?.shares else { return }
+        for share in shares.values {
             let member = reference(of: session)
-            if share.reference.ownerLoop == index {
-                shares[share.reference.key]?.group.setOnline(member.serial, isOnline)
+            if share.ownerLoop == index {
+                self.shares[share.key]?.group.setOnline(member.serial, isOnline)
             } else {
-                write(.shareMemberOnline(share.reference, member: member, isOnline: isOnline), to: share.reference.ownerLoop)
+                write(.shareMemberOnline(share, member: member, isOnline: isOnline), to: share.ownerLoop)
             }
         }
     }
@@ -101,8 +97,8 @@ extension BrokerLoop {
         counters.statistics.inflightMessages -= inflight.count
         for delivery in waiting { dequeued(delivery) }
         if isEnding {
-            for share in extras.shares { withdraw(session, from: share) }
-            extras.shares = []
+            for share in extras.shares.values { withdraw(session, from: share) }
+            extras.shares = [:]
         }
         for delivery in inflight + waiting {
             guard let share = delivery.share else { continue }
@@ -172,11 +168,12 @@ extension BrokerLoop {
     func deliverShared(_ publication: inout Publication, of state: ShareState) {
         guard let chosen = state.group.choose(), let member = state.members[chosen.id] else { return dropWithoutMember() }
         if Int(member.reference.loop) != index {
-            return write(
+            write(
                 .shareDelivery(
                     state.reference, publication.message(), member: member.reference, options: member.options,
                     from: publication.source),
                 to: Int(member.reference.loop))
+            return slow(publication.source, if: Int(member.reference.loop))
         }
         guard let session = session(member.reference) else { return dropWithoutMember() }
         deliver(&publication, of: state.reference, to: session, options: member.options)

@@ -85,10 +85,8 @@ extension BrokerLoop {
         var text = pattern
         guard let subscription = text.withUTF8({ tree.find(UnsafeRawBufferPointer($0), subscriber: session.slot) }) else { return false }
         tree.remove(subscription: subscription)
-        if let index = session.subscriptions.firstIndex(of: subscription) {
-            session.subscriptions.swapAt(index, session.subscriptions.count - 1)
-            session.subscriptions.removeLast()
-        }
+        session.subscriptions.remove(subscription)
+        session.extras?.replays.cancel(pattern)
         counters.statistics.subscriptions -= 1
         if nodes.count > 1 { retract(pattern) }
         return true

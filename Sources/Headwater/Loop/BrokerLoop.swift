@@ -28,6 +28,9 @@ final class BrokerLoop {
     /// Backlogs at which a connected receiver slows its publishers.
     let slowCount: Int
     let slowBytes: Int
+    /// Backlogs of another loop's mailbox at which publishers of this one wait.
+    let loopBacklogBytes: Int
+    let loopBacklogLetters: Int
     /// This loop's share of the memory for queues.
     let maxQueuedBytes: Int
 
@@ -49,7 +52,9 @@ final class BrokerLoop {
     @exclusivity(unchecked) var tree = TopicTree()
     @exclusivity(unchecked) var matches = MatchResult()
     @exclusivity(unchecked) var ownMatches = MatchResult()
-    @exclusivity(unchecked) var routes = RouteCache<RouteEntry>(maximumLines: 1 << 15, empty: RouteEntry())
+    @exclusivity(unchecked) var routes = RouteCache<RouteEntry>(maximumLines: BrokerLoop.maxCachedRoutes, empty: RouteEntry())
+    /// Room for targets in all entries of `routes`.
+    @exclusivity(unchecked) var cachedTargets = 0
     @exclusivity(unchecked) var retained = RetainedTree<Message>()
     @exclusivity(unchecked) var shares: [ShareReference.Key: ShareState] = [:]
     /// Subscriptions of this loop's sessions by pattern, to tell the other loops of the first and the last.
@@ -105,6 +110,8 @@ final class BrokerLoop {
         let sessions = shared.configuration.sessions
         slowCount = max(1, min(4096, sessions.maxQueuedMessages / 2))
         slowBytes = max(1, min(1 << 20, sessions.maxQueuedBytes / 2))
+        loopBacklogBytes = max(1, min(4 << 20, sessions.maxQueuedBytes / 2))
+        loopBacklogLetters = max(1, sessions.maxQueuedMessages / 2)
         maxQueuedBytes = sessions.maxTotalQueuedBytes / shared.nodes.count
         strangerLog = LogLimiter(logger: shared.logger, burst: 50, perSecond: 10)
         clientLog = LogLimiter(logger: shared.logger, burst: 2_000, perSecond: 200)
@@ -156,6 +163,12 @@ final class BrokerLoop {
         outboxes[loop].append(letter)
         outboxBytes[loop] += letter.backlogBytes
         if !isTickOpen { openTick() }
+    }
+
+    /// Whether letters on their way to `loop` may be more than its receivers can take.
+    func isBehind(_ loop: Int) -> Bool {
+        let backlog = nodes[loop].mailbox.backlog
+        return backlog.bytes + outboxBytes[loop] > loopBacklogBytes || backlog.letters + outboxes[loop].count > loopBacklogLetters
     }
 
     func writeToAll(_ letter: Letter) {
@@ -214,7 +227,7 @@ final class BrokerLoop {
             bytes += letter.backlogBytes
             read(letter)
         }
-        nodes[index].mailbox.read(bytes: bytes)
+        nodes[index].mailbox.read(letters: letters.count, bytes: bytes)
     }
 
     private func read(_ letter: Letter) {
@@ -251,7 +264,23 @@ final class BrokerLoop {
     func addTimer(_ purpose: TimerQueue.Purpose, slot: UInt32, serial: UInt64, afterMilliseconds delay: UInt64) {
         let deadline = clock.monotonicMilliseconds &+ delay
         let timer = TimerQueue.Timer(deadlineMilliseconds: deadline, serial: serial, slot: slot, purpose: purpose)
+        if timers.isDueForSweep { timers.sweep { stillMeansSomething($0) } }
         if timers.add(timer) { schedule(deadline) }
+    }
+
+    /// Whether firing `timer` could do anything. May say so of one that would do nothing.
+    private func stillMeansSomething(_ timer: TimerQueue.Timer) -> Bool {
+        var connection: ConnectionHandler? { connections[timer.slot, UInt32(truncatingIfNeeded: timer.serial)] }
+        var extras: Session.Extras? { session(atSlot: timer.slot, serial: timer.serial)?.extras }
+        switch timer.purpose {
+        case .connectTimeout: return connection.map { $0.phase < .connected } ?? false
+        case .keepAlive: return connection?.phase == .connected
+        case .closeLingering: return connection != nil
+        case .sessionEnd: return extras?.endsAtMilliseconds == timer.deadlineMilliseconds
+        case .will: return extras?.will?.dueAtMilliseconds == timer.deadlineMilliseconds
+        case .stalledReceiver: return extras.map { !$0.waitingPublishers.isEmpty } ?? false
+        case .retainedSweep: return true
+        }
     }
 
     private func schedule(_ deadline: UInt64) {

@@ -60,6 +60,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     @exclusivity(unchecked) var generation: UInt32 = 0
     /// QoS 0 messages of this publisher that a plugin holds.
     @exclusivity(unchecked) var heldQoS0: Int32 = 0
+    /// Bytes of all messages of this publisher that plugins hold.
+    @exclusivity(unchecked) var heldBytes = 0
     /// Reasons not to read from the socket.
     @exclusivity(unchecked) var pauses: Int32 = 0
     /// The largest packet that the client takes [MQTT-3.1.2-24].
@@ -78,6 +80,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     @exclusivity(unchecked) private var bytesInChannel = 0
     /// Writes that went through.
     @exclusivity(unchecked) private var progress: UInt64 = 0
+    /// The client sends and does not read: `pauses` counts it.
+    @exclusivity(unchecked) private(set) var isPausedForOutput = false
     /// The socket takes nothing more.
     @exclusivity(unchecked) private var hasFailed = false
     @exclusivity(unchecked) private var unread: ByteBuffer?
@@ -112,6 +116,9 @@ final class ConnectionHandler: ChannelInboundHandler {
         extras = made
         return body(made)
     }
+
+    /// Bytes that a client may leave unread before it is read no more.
+    private static let unreadAnswersLimit = 1 << 20
 
     /// Changes while the peer reads: tells a slow receiver from one that has stopped. Writes alone do not tell, for the
     /// system reports room in a socket only when much of it is free.
@@ -160,6 +167,11 @@ final class ConnectionHandler: ChannelInboundHandler {
             if unread == nil { unread = ByteBuffer() }
             unread!.writeBuffer(&buffer)  // set on the line before
             if canRead { readUnread() }
+        }
+        // Answers are not bounded by a queue, as messages are: a client that leaves them unread is not read either.
+        if bytesInChannel > 0, unsentBytes > Self.unreadAnswersLimit, !isPausedForOutput, phase < .closing {
+            isPausedForOutput = true
+            pause()
         }
     }
 
@@ -258,10 +270,17 @@ final class ConnectionHandler: ChannelInboundHandler {
         if !isTouched { loop.touch(self) }
     }
 
+    /// An answer that the client's Maximum Packet Size forbids can't be left out, or the client would wait for it: the
+    /// connection ends with 0x95.
     func send(_ packet: Packet) {
         guard phase < .closing else { return }
         loop.scratch.removeAll(keepingCapacity: true)
-        guard encodePacket(packet, version: version, into: &loop.scratch, maxPacketBytes: maxPacketBytes) else { return }
+        guard encodePacket(packet, version: version, into: &loop.scratch, maxPacketBytes: maxPacketBytes) else {
+            // [MQTT-3.14.0-1] before CONNACK there is no DISCONNECT
+            var cause = DisconnectReason.Cause.protocolError
+            if case .connAck = packet { cause = .connectionLost }
+            return loop.doom(self, DisconnectReason(cause: cause, code: .packetTooLarge))
+        }
         loop.scratch.withUnsafeBytes { output.append($0, pool: loop.pool) }
         loop.counters.statistics.packetsSent &+= 1
         touch()
@@ -309,6 +328,10 @@ final class ConnectionHandler: ChannelInboundHandler {
             progress &+= 1
             loop.beginWork()
             flush()
+            if isPausedForOutput, unsentBytes <= Self.unreadAnswersLimit / 2, phase < .closing {
+                isPausedForOutput = false
+                unpause()
+            }
             guard bytesInChannel == 0 else { return }
             if phase == .closing { finishClosing() } else if let session { loop.pump(session) }
         }

@@ -38,6 +38,16 @@ struct LogLimiter {
             logger.log(level: level, "log lines left out, peers cause too many", metadata: ["count": "\(suppressed)"])
             suppressed = 0
         }
-        logger.log(level: level, message, metadata: metadata())
+        logger.log(level: level, message, metadata: metadata().mapValues(Self.cut))
     }
+
+    /// What a peer says may be 65,535 bytes long; a line shows as much as a person reads.
+    private static func cut(_ value: Logger.MetadataValue) -> Logger.MetadataValue {
+        guard case .stringConvertible(let text) = value else {
+            guard case .string(let text) = value, text.utf8.count > maxValueBytes else { return value }
+            return .string("\(String(decoding: text.utf8.prefix(maxValueBytes), as: UTF8.self))… (\(text.utf8.count) bytes)")
+        }
+        return cut(.string(text.description))
+    }
+    private static let maxValueBytes = 256
 }

@@ -66,6 +66,9 @@ struct Publication {
         made = message
     }
 
+    /// Bytes of topic, properties and payload together.
+    var byteCount: Int { topic.count + properties.count + payload.count }
+
     /// The message that may be kept; made at the first call.
     mutating func message() -> Message {
         if let made { return made }

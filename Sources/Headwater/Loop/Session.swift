@@ -20,7 +20,7 @@ final class Session {
     @exclusivity(unchecked) var outbound = OutboundFlow()
     @exclusivity(unchecked) var pending = PendingQueue()
     /// Indices in the loop's topic tree.
-    @exclusivity(unchecked) var subscriptions: [UInt32] = []
+    @exclusivity(unchecked) var subscriptions = SubscriptionList()
     @exclusivity(unchecked) var extras: Extras?
 
     /// Seconds that the session outlives its connection; 0: ends with it; `UInt32.max`: never ends.
@@ -32,11 +32,11 @@ final class Session {
 
     /// What most sessions never have.
     final class Extras {
-        @exclusivity(unchecked) var shares: [ShareMembership] = []
+        /// Shared subscriptions by the whole filter, `$share/NAME/` included.
+        @exclusivity(unchecked) var shares: [ExactText: ShareReference] = [:]
         /// The will of the current connection, or of the last one until its delay has passed.
         @exclusivity(unchecked) var will: PlannedWill?
-        @exclusivity(unchecked) var replays: [RetainedReplay] = []
-        @exclusivity(unchecked) var nextReplay: UInt32 = 1
+        @exclusivity(unchecked) var replays = RetainedReplays()
         /// Tokens of held QoS 2 messages by packet identifier, for those that the client sends again.
         @exclusivity(unchecked) var heldExactlyOnce: [UInt16: UInt64] = [:]
         /// When the session ends, if nobody connects: milliseconds of the monotonic clock.
@@ -82,33 +82,10 @@ struct PlannedWill {
     var dueAtMilliseconds: UInt64?
 }
 
-/// A session's part in a shared subscription.
-struct ShareMembership {
-    let reference: ShareReference
-    let filter: TopicFilter
-    let qos: QoS
-}
-
-/// Retained messages on their way to a new subscription, page by page as the client takes them.
-struct RetainedReplay {
-    let number: UInt32
-    let pattern: String
-    let qos: QoS
-    let subscriptionID: UInt32
-    /// Shards that have not answered to the end.
-    var shards: [Int]
-    var cursor: Int?
-    /// A page has been asked for and has not come.
-    var isWaiting = false
-    /// Messages that have come and were not sent yet, in order of sending.
-    var page: [Message] = []
-    var pageIndex = 0
-}
-
 /// Takes messages for a subscription in this process.
 struct MessageSink: Sendable {
-    /// `false`: the program does not keep up, and the message is lost.
+    /// - Returns: `false`: there was no room for it.
     let receive: @Sendable (Message) -> Bool
-    /// The broker has stopped.
+    /// Nothing more comes.
     let finish: @Sendable () -> Void
 }

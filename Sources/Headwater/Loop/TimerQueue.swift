@@ -1,7 +1,8 @@
 import HeapModule
 
 /// Deadlines of one loop. Timers are not cancelled: when one fires, its owner looks whether it still means something,
-/// and keep alive deadlines, which move with every packet, are simply set again.
+/// and keep alive deadlines, which move with every packet, are simply set again. Those that mean nothing any more are
+/// swept out before they are most of the heap: a client that connects and leaves all day must not leave a day of timers.
 struct TimerQueue {
     enum Purpose: UInt8 {
         case connectTimeout, keepAlive, closeLingering, sessionEnd, will, stalledReceiver, retainedSweep
@@ -19,6 +20,17 @@ struct TimerQueue {
     }
 
     private var heap = Heap<Timer>()
+    private static let smallestSweep = 4096
+    private var sweepAt = smallestSweep
+
+    var count: Int { heap.count }
+    var isDueForSweep: Bool { heap.count >= sweepAt }
+
+    /// Keeps those that still mean something. The next sweep is due when there are twice as many: O(1) for each timer.
+    mutating func sweep(keeping means: (Timer) -> Bool) {
+        heap = Heap(heap.unordered.filter(means))
+        sweepAt = max(Self.smallestSweep, 2 * heap.count)
+    }
 
     var nextDeadlineMilliseconds: UInt64? { heap.min?.deadlineMilliseconds }
 

@@ -85,7 +85,12 @@ public final class Broker: Service, Sendable {
             await stop()
             throw error
         }
-        state.withLock { $0.phase = .running }
+        let isWanted = state.withLock { state in
+            guard state.phase == .starting else { return false }
+            state.phase = .running
+            return true
+        }
+        guard isWanted else { throw BrokerError("the broker was stopped while it started") }
         logger.info("broker started", metadata: [
             "loops": "\(loopCount)", "listeners": "\(boundListeners.map { "\($0.name)=\($0.address)" }.joined(separator: " "))",
             "connections_max": "\(totals.maxConnections)",
@@ -106,7 +111,10 @@ public final class Broker: Service, Sendable {
         do {
             listener = try await Listener.open(name: configuration.name, address: address, group: group) { channel in
                 guard let loop = nodesByLoop[ObjectIdentifier(channel.eventLoop)]?.bound.value else { throw ChannelError.ioOnClosedChannel }
-                guard totals.admitConnection(to: profile) else { throw ConnectionLimitReached() }
+                guard totals.admitConnection(to: profile) else {
+                    loop.turnedAway(Self.describe(channel.remoteAddress), listener: profile)
+                    throw ConnectionLimitReached()
+                }
                 channel.closeFuture.whenComplete { _ in totals.releaseConnection(of: profile) }
                 let handler = ConnectionHandler(
                     loop: loop, listener: profile, peerAddress: Self.describe(channel.remoteAddress))
@@ -119,9 +127,15 @@ public final class Broker: Service, Sendable {
         }
         var bound = configuration.address
         if case .tcp(let host, _) = bound, let port = listener.port { bound = .tcp(host: host, port: port) }
-        state.withLock { state in
+        let isWanted = state.withLock { state in
+            guard state.phase == .starting else { return false }
             state.listeners.append(listener)
             state.bound.append(BoundListener(name: configuration.name, address: bound))
+            return true
+        }
+        guard isWanted else {
+            await listener.close()
+            throw BrokerError("the broker was stopped while it started")
         }
     }
 
@@ -166,6 +180,8 @@ public final class Broker: Service, Sendable {
                 node.bound.value = nil
             }.get()
         }
+        // From here on nobody asks the loops for anything: what is given to one that has ended is never answered.
+        state.withLock { $0.nodes = [] }
         try? await group.shutdownGracefully()
         state.withLock { $0.phase = .stopped }
         logger.info("broker stopped")
@@ -210,20 +226,21 @@ public final class Broker: Service, Sendable {
         guard let node = state.withLock({ $0.nodes.first }) else { return }
         await withCheckedContinuation { continuation in
             node.eventLoop.execute {
-                node.bound.value?.route(message)
+                node.bound.value?.publish(message)
                 continuation.resume()
             }
         }
     }
 
     private static func route(_ message: Message, on node: LoopNode) {
-        node.eventLoop.execute { node.bound.value?.route(message) }
+        node.eventLoop.execute { node.bound.value?.publish(message) }
     }
 
     /// Messages that match `filter` from now on, retained ones first. The subscription ends with the sequence's last
     /// iterator, and the sequence with the broker.
     ///
-    /// - Parameter bufferedMessages: How many may wait for the program; when more come, the newest are dropped and counted.
+    /// - Parameter bufferedMessages: How many may wait for the program; when more come, the newest are dropped
+    ///   and counted as `queue_full`.
     /// - Throws: `BrokerError` when the broker is not running.
     public func subscribe(_ filter: TopicFilter, bufferedMessages: Int = 10_000) async throws -> MessageSequence {
         guard let node = state.withLock({ $0.phase == .running ? $0.nodes.first : nil }) else {
@@ -231,10 +248,7 @@ public final class Broker: Service, Sendable {
         }
         let (stream, continuation) = AsyncStream.makeStream(of: Message.self, bufferingPolicy: .bufferingOldest(bufferedMessages))
         let sink = MessageSink(
-            receive: { message in
-                if case .dropped = continuation.yield(message) { false } else { true }
-            },
-            finish: { continuation.finish() })
+            receive: { if case .enqueued = continuation.yield($0) { true } else { false } }, finish: { continuation.finish() })
         let reference = try await node.eventLoop.submit { () -> SessionReference? in
             node.bound.value?.subscribe(sink, to: filter)
         }.get()

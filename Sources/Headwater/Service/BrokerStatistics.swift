@@ -82,6 +82,7 @@ public struct BrokerStatistics: Sendable {
     public var dropped: [DropReason: Int] = [:]
     /// Waiting or in flight towards clients, now.
     public var queuedMessages = 0
+    /// Of those that wait; what is in flight is bounded by its number.
     public var queuedBytes = 0
     public var inflightMessages = 0
     /// Publishes whose acknowledgement waits for a plugin, now.

@@ -22,6 +22,12 @@ final class BrokerTotals: Sendable {
         return false
     }
 
+    /// A connection was admitted on another loop; the channel that it had there gives its place back.
+    func movedConnection(of listener: ListenerProfile) {
+        connections.add(1, ordering: .relaxed)
+        listener.connections.add(1, ordering: .relaxed)
+    }
+
     func releaseConnection(of listener: ListenerProfile) {
         connections.subtract(1, ordering: .relaxed)
         listener.connections.subtract(1, ordering: .relaxed)

@@ -5,10 +5,13 @@ import Synchronization
 final class Mailbox: Sendable {
     private let letters = Mutex<[Letter]>([])
     private let hasLetters = Atomic<Bool>(false)
-    private let backlog = Atomic<Int>(0)
+    private let backlogLetters = Atomic<Int>(0)
+    private let backlogBytes = Atomic<Int>(0)
 
-    /// Bytes of letters not yet read.
-    var backlogBytes: Int { backlog.load(ordering: .relaxed) }
+    /// Letters not yet read, and their bytes.
+    var backlog: (letters: Int, bytes: Int) {
+        (backlogLetters.load(ordering: .relaxed), backlogBytes.load(ordering: .relaxed))
+    }
 
     /// Read before each packet, so that a letter written before its cause reached the peer is read before the effect
     /// comes back: a SUBACK sent by one loop is known to every loop that hears of it from the client.
@@ -16,7 +19,8 @@ final class Mailbox: Sendable {
 
     /// - Returns: Whether the receiver must be woken.
     func post(_ batch: [Letter], bytes: Int) -> Bool {
-        backlog.add(bytes, ordering: .relaxed)
+        backlogLetters.add(batch.count, ordering: .relaxed)
+        backlogBytes.add(bytes, ordering: .relaxed)
         return letters.withLock { letters in
             let wasEmpty = letters.isEmpty
             if wasEmpty { letters = batch } else { letters.append(contentsOf: batch) }
@@ -35,6 +39,9 @@ final class Mailbox: Sendable {
         }
     }
 
-    /// The receiver has read letters of this size.
-    func read(bytes: Int) { backlog.subtract(bytes, ordering: .relaxed) }
+    /// The receiver has read this many letters.
+    func read(letters: Int, bytes: Int) {
+        backlogLetters.subtract(letters, ordering: .relaxed)
+        backlogBytes.subtract(bytes, ordering: .relaxed)
+    }
 }
