@@ -43,6 +43,8 @@ package enum DirectSocket {
     /// A second descriptor of the same socket, for a connection that moves to another event loop. -1: none free.
     package static func duplicate(_ descriptor: CInt) -> CInt { fcntl(descriptor, F_DUPFD_CLOEXEC, 0) }
 
+    package static func close(_ descriptor: CInt) { _ = Glibc.close(descriptor) }
+
     /// Open files allowed to this process, after raising the soft limit to the hard one.
     package static func raiseDescriptorLimit() -> Int {
         var limit = rlimit()
