@@ -48,24 +48,15 @@ extension BrokerLoop {
         guard session.isPersistent else { return end(session) }
         handOverShared(session)
         if session.expirySeconds != .max {
-            session.withExtras { $0.endsAtMilliseconds = clock.monotonicMilliseconds + UInt64(session.expirySeconds) * 1000 }
-            awaitEnd(of: session)
+            let wait = UInt64(session.expirySeconds) * 1000
+            session.withExtras { $0.endsAtMilliseconds = clock.monotonicMilliseconds + wait }
+            addTimer(.sessionEnd, slot: session.slot, serial: session.serial, afterMilliseconds: wait)
         }
     }
 
-    /// One timer a session, however often its client comes and goes: it is set anew when it fires too early.
-    private func awaitEnd(of session: Session) {
-        guard let extras = session.extras, let due = extras.endsAtMilliseconds else { return }
-        if let set = extras.endTimerMilliseconds, set <= due { return }
-        extras.endTimerMilliseconds = due
-        let now = clock.monotonicMilliseconds
-        addTimer(.sessionEnd, slot: session.slot, serial: session.serial, afterMilliseconds: due > now ? due - now : 0)
-    }
-
     func endIfDue(_ session: Session) {
-        session.extras?.endTimerMilliseconds = nil
-        guard session.connection == nil, let due = session.extras?.endsAtMilliseconds else { return }
-        if due <= clock.monotonicMilliseconds { end(session) } else { awaitEnd(of: session) }
+        guard session.connection == nil, let due = session.extras?.endsAtMilliseconds, due <= clock.monotonicMilliseconds else { return }
+        end(session)
     }
 
     /// The session is over: everything it had is given back, and what waited for it is dropped and counted.

@@ -41,8 +41,6 @@ final class Session {
         @exclusivity(unchecked) var heldExactlyOnce: [UInt16: UInt64] = [:]
         /// When the session ends, if nobody connects: milliseconds of the monotonic clock.
         @exclusivity(unchecked) var endsAtMilliseconds: UInt64?
-        /// When a timer will look whether it has to end.
-        @exclusivity(unchecked) var endTimerMilliseconds: UInt64?
         /// Publishers that wait for this receiver.
         @exclusivity(unchecked) var waitingPublishers: Set<ConnectionReference> = []
         /// The receiver's `progressMark` when it was looked at last.
