@@ -48,6 +48,7 @@ let package = Package(
     targets: [
         // 0: values, bytes, system libraries
         .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
+        .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         library("MQTTModel", [nioCore]),
         library("MQTTWire", ["MQTTModel"]),
         // 1: logic without I/O, and I/O without logic
@@ -55,6 +56,7 @@ let package = Package(
         library("PluginAPI", ["MQTTModel", logging]),
         library("MQTTSession", ["MQTTModel", "MQTTWire", deque]),
         library("Transport", [nioCore, nioPosix]),
+        library("LMDB", ["CLMDB"]),
         // 2: the broker
         library("Headwater", [
             "Transport", "MQTTSession", "MQTTWire", "Routing", "PluginAPI", "MQTTModel",
@@ -81,6 +83,7 @@ let package = Package(
             name: "EmbeddedBroker", dependencies: ["Headwater", "MQTTModel", "TopicFence", nioCore], path: "Examples/EmbeddedBroker",
             swiftSettings: settings),
         // tests
+        tests("LMDBTests", ["LMDB"]),
         tests("RoutingTests", ["Routing", "MQTTModel"]),
         tests("MQTTWireTests", ["MQTTWire", "MQTTModel"]),
         tests("MQTTSessionTests", ["MQTTSession", "MQTTModel", nioCore]),
