@@ -83,7 +83,8 @@ let package = Package(
             name: "EmbeddedBroker", dependencies: ["Headwater", "MQTTModel", "TopicFence", nioCore], path: "Examples/EmbeddedBroker",
             swiftSettings: settings),
         // tests
-        tests("LMDBTests", ["LMDB"]),
+        .executableTarget(name: "lmdb-reader", dependencies: ["LMDB", "CLMDB"], path: "Tests/LMDBReader", swiftSettings: settings),
+        tests("LMDBTests", ["LMDB", "CLMDB", "lmdb-reader"]),
         tests("RoutingTests", ["Routing", "MQTTModel"]),
         tests("MQTTWireTests", ["MQTTWire", "MQTTModel"]),
         tests("MQTTSessionTests", ["MQTTSession", "MQTTModel", nioCore]),
