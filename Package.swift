@@ -57,9 +57,10 @@ let package = Package(
         library("MQTTSession", ["MQTTModel", "MQTTWire", deque]),
         library("Transport", [nioCore, nioPosix]),
         library("LMDB", ["CLMDB"]),
+        library("Storage", ["LMDB", "MQTTModel"]),
         // 2: the broker
         library("Headwater", [
-            "Transport", "MQTTSession", "MQTTWire", "Routing", "PluginAPI", "MQTTModel",
+            "Transport", "MQTTSession", "MQTTWire", "Routing", "Storage", "PluginAPI", "MQTTModel",
             nioCore, nioPosix, logging, lifecycle, deque, heap,
         ]),
         // 3: what stands on the broker, or on its plugin API alone
@@ -71,7 +72,7 @@ let package = Package(
         .executableTarget(
             name: "headwater-cli",
             dependencies: [
-                "Headwater", "Admin", "ConfigFile", "KafkaBridge", "PluginAPI", "MQTTWire", "MQTTModel",
+                "Headwater", "Storage", "Admin", "ConfigFile", "KafkaBridge", "PluginAPI", "MQTTWire", "MQTTModel",
                 nioCore, nioPosix, logging, lifecycle, signals, arguments,
             ],
             path: "Sources/headwater",
@@ -85,6 +86,7 @@ let package = Package(
         // tests
         .executableTarget(name: "lmdb-reader", dependencies: ["LMDB", "CLMDB"], path: "Tests/LMDBReader", swiftSettings: settings),
         tests("LMDBTests", ["LMDB", "CLMDB", "lmdb-reader"]),
+        tests("StorageTests", ["Storage", "LMDB", "MQTTModel"]),
         tests("RoutingTests", ["Routing", "MQTTModel"]),
         tests("MQTTWireTests", ["MQTTWire", "MQTTModel"]),
         tests("MQTTSessionTests", ["MQTTSession", "MQTTModel", nioCore]),
@@ -92,9 +94,9 @@ let package = Package(
         tests("HeadwaterTests", ["Headwater", "headwater-cli", "BrokerTestKit", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, logging]),
         tests("InteropTests", ["Headwater", "BrokerTestKit", "MQTTModel"], resources: [.copy("Scripts")]),
         tests("KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
-        tests("CommandTests", ["headwater-cli", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
+        tests("CommandTests", ["headwater-cli", "Storage", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
         tests("ConfigFileTests", ["ConfigFile", "Headwater", "KafkaBridge", "Admin", "MQTTModel"]),
         tests("ExampleTests", ["EmbeddedBroker", "TopicFence", "Journal", "Headwater", "BrokerTestKit", "PluginAPI", "MQTTWire", "MQTTModel"]),
-        tests("AdminTests", ["Admin", "Headwater", "PluginAPI", "MQTTModel", nioCore, nioPosix, logging]),
+        tests("AdminTests", ["Admin", "Headwater", "PluginAPI", "MQTTModel", nioCore, nioPosix, nioHTTP1, logging]),
     ]
 )

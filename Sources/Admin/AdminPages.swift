@@ -32,12 +32,16 @@ struct AdminPages: Sendable {
             _ = await broker.statistics()
             return AdminResponse(.ok, "ok\n")
         case .readiness:
-            let missing = broker.readiness()
-            return missing.isEmpty
-                ? AdminResponse(.ok, "ready\n") : AdminResponse(.serviceUnavailable, missing.map { "\($0)\n" }.joined())
+            return Self.readiness(missing: broker.readiness(), alarms: broker.alarms())
         case .status:
             return AdminResponse(.ok, await statusText())
         }
+    }
+
+    /// An alarm is for a person to read; it doesn't make the broker less ready.
+    static func readiness(missing: [String], alarms: [String]) -> AdminResponse {
+        let text = lines((missing.isEmpty ? ["ready"] : missing) + alarms.map { "alarm: \($0)" })
+        return AdminResponse(missing.isEmpty ? .ok : .serviceUnavailable, text)
     }
 
     /// The answer where `response` took too long.
@@ -49,12 +53,23 @@ struct AdminPages: Sendable {
         lines += status()
         lines.append("clients connected: \(figures.connections), sessions: \(figures.sessions), subscriptions: \(figures.subscriptions)")
         lines.append(
-            "messages received: \(figures.messagesReceived.total), delivered: \(figures.delivered), dropped: \(figures.dropped.values.reduce(0, +))"
-        )
+            "messages received: \(figures.messagesReceived.total), delivered: \(figures.delivered), "
+                + "dropped: \(figures.dropped.values.reduce(0, +))")
+        if let store = figures.store { lines.append(Self.storeLine(store)) }
+        lines += broker.alarms().map { "alarm: \($0)" }
         let missing = broker.readiness()
         lines.append(missing.isEmpty ? "ready" : "not ready: \(missing.joined(separator: "; "))")
-        // A name with a line end in it must not look like a line of its own.
-        return lines.map { line in
+        return Self.lines(lines)
+    }
+
+    static func storeLine(_ store: StoreStatistics) -> String {
+        let state = store.failure.map { "takes nothing: \($0)" } ?? "writable"
+        return "store: \(state), \(store.usedBytes - store.freeBytes) bytes used of \(store.maxBytes), \(store.commits) transactions"
+    }
+
+    /// A name with a line end in it must not look like a line of its own.
+    private static func lines(_ lines: [String]) -> String {
+        lines.map { line in
             String(String.UnicodeScalarView(line.unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? " " : $0 })) + "\n"
         }.joined()
     }

@@ -13,6 +13,7 @@ struct BrokerMetrics {
         metrics.messages(statistics)
         metrics.deliveries(statistics)
         metrics.latencies(statistics)
+        if let store = statistics.store { metrics.store(store) }
         metrics.plugins(plugins)
         if let process { metrics.process(process) }
         return metrics.page.text
@@ -87,6 +88,37 @@ struct BrokerMetrics {
     private mutating func latencies(_ figures: BrokerStatistics) {
         latency("headwater_delivery_latency_seconds", "From PUBLISH received to bytes handed to the socket.", figures.deliveryLatency)
         latency("headwater_event_loop_lag_seconds", "How late a timer fires on an event loop.", figures.eventLoopLag)
+    }
+
+    private mutating func store(_ figures: StoreStatistics) {
+        page.counter(
+            "headwater_store_commits_total", "Transactions of the store; with durability sync each is one synchronisation of the disk.",
+            figures.commits)
+        page.counter("headwater_store_operations_total", "Changes written to the store.", figures.operations)
+        page.counter(
+            "headwater_store_written_bytes_total", "Bytes of records written to the store, without pages around them.", figures.bytesWritten
+        )
+        page.gauge("headwater_store_batch_operations", "Changes in the last transaction of the store.", figures.lastBatch)
+        page.gauge("headwater_store_batch_operations_max", "Changes in the largest transaction of the store.", figures.largestBatch)
+        latency(
+            "headwater_store_commit_seconds", "Time of a transaction of the store, with its synchronisation where durability is sync.",
+            figures.commitLatency)
+        page.counter(
+            "headwater_store_syncs_total",
+            "Synchronisations of the disk beside the transactions: none with durability sync, where each transaction is one.",
+            figures.synchronizations)
+        latency("headwater_store_sync_seconds", "Time of a synchronisation beside the transactions.", figures.synchronizationLatency)
+        page.gauge(
+            "headwater_store_failed", "1 while the store takes nothing more: it can't be written, or is full.",
+            figures.failure == nil ? 0 : 1)
+        page.counter("headwater_store_failures_total", "Times that the store began to take nothing more.", figures.failures)
+        page.counter("headwater_store_damaged_records_total", "Records that could not be read and were left out.", figures.damagedRecords)
+        page.gauge(
+            "headwater_store_alarms", "What was found wrong with the store at the start and mended; /status has the words.",
+            figures.alarms.count)
+        page.gauge("headwater_store_map_bytes", "Largest size of the store (store.max_size).", figures.maxBytes)
+        page.gauge("headwater_store_used_bytes", "Size of the store's file, free pages included.", figures.usedBytes)
+        page.gauge("headwater_store_free_bytes", "Bytes of free pages in the store's file, which are used again.", figures.freeBytes)
     }
 
     private mutating func latency(_ name: String, _ help: String, _ histogram: LatencyHistogram) {

@@ -1,3 +1,4 @@
+import Foundation
 import Headwater
 import Logging
 import MQTTModel
@@ -21,13 +22,21 @@ public final class BrokerHarness: Sendable {
     public let address: ScriptedClient.Address
     public let port: Int
     private let places: Int
+    /// A store made for this harness alone, removed at its end.
+    private let temporaryStore: String?
     private let clients = Mutex<[ScriptedClient]>([])
 
-    private init(broker: Broker, port: Int, places: Int) {
+    private init(broker: Broker, port: Int, places: Int, temporaryStore: String?) {
+        self.temporaryStore = temporaryStore
         self.broker = broker
         self.port = port
         self.places = places
         address = .tcp(host: "127.0.0.1", port: port)
+    }
+
+    /// `HEADWATER_TEST_STORE=commit` (or `sync`, `relaxed`) gives every harness a store, so that the same scenarios run with one.
+    private static let wantsStore = ProcessInfo.processInfo.environment["HEADWATER_TEST_STORE"].flatMap {
+        BrokerConfiguration.Durability(rawValue: $0)
     }
 
     /// Starts a broker, after waiting for its turn.
@@ -43,16 +52,23 @@ public final class BrokerHarness: Sendable {
     ) async throws -> BrokerHarness {
         let places = isAlone ? TestPlaces.all : 1
         await TestPlaces.shared.take(places)
+        let temporaryStore = Self.wantsStore.map { _ in
+            FileManager.default.temporaryDirectory.appendingPathComponent("headwater-\(UUID().uuidString)").path
+        }
         var attempt = 0
         while true {
             let port = FreePort.random()
             var configuration = BrokerConfiguration(listeners: [.loopback(port: port)])
             configuration.eventLoops = eventLoops
+            if let temporaryStore, let durability = Self.wantsStore {
+                configuration.store.directory = temporaryStore
+                configuration.store.durability = durability
+            }
             configure(&configuration)
             let broker = Broker(configuration: configuration, plugins: plugins, logger: logger)
             do {
                 try await broker.start()
-                return BrokerHarness(broker: broker, port: port, places: places)
+                return BrokerHarness(broker: broker, port: port, places: places, temporaryStore: temporaryStore)
             } catch {
                 attempt += 1
                 guard error is BrokerError, attempt < 20 else {
@@ -67,6 +83,7 @@ public final class BrokerHarness: Sendable {
     public func stop() async {
         for client in clients.withLock({ $0 }) { await client.close() }
         await broker.stop()
+        if let temporaryStore { try? FileManager.default.removeItem(atPath: temporaryStore) }
         await TestPlaces.shared.give(places)
     }
 

@@ -5,9 +5,9 @@ import NIOPosix
 import Synchronization
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #endif
 
 /// The real program in a process of its own: for tests that measure it, kill it, or hold more connections than one process
@@ -20,21 +20,47 @@ import Musl
 /// await process.terminate()
 /// ```
 public final class BrokerProcess: Sendable {
+    /// How a program is started. Ports that are not given are chosen.
+    public struct Launch: Sendable {
+        public var executable: String
+        /// Further arguments of `run`.
+        public var arguments: [String]
+        /// Added to the environment of the tests, of which the program sees no `HEADWATER_` variable.
+        public var environment: [String: String] = [:]
+        public var port: Int?
+        public var httpPort: Int?
+        /// A file that the log is appended to, and that stays; `nil`: a new one, removed at the end.
+        public var logPath: String?
+
+        public init(executable: String, arguments: [String] = []) {
+            self.executable = executable
+            self.arguments = arguments
+        }
+    }
+
+    /// How a program ended.
+    public enum Ending: Sendable, Equatable {
+        case exit(Int32)
+        case signal(Int32)
+    }
+
     /// Where the broker listens for MQTT, and the port of its metrics.
     public let address: ScriptedClient.Address
     public let port: Int
     public let httpPort: Int
     /// What the program has written to standard output and error.
     public let logPath: String
+    private let keepsLog: Bool
     private let process: Mutex<Process>
     public let processIdentifier: Int32
 
-    private init(process: Process, port: Int, httpPort: Int, logPath: String) {
+    private init(process: Process, port: Int, httpPort: Int, logPath: String, keepsLog: Bool) {
         processIdentifier = process.processIdentifier
         self.process = Mutex(process)
         self.port = port
         self.httpPort = httpPort
         self.logPath = logPath
+        self.keepsLog = keepsLog
         address = .tcp(host: "127.0.0.1", port: port)
     }
 
@@ -58,27 +84,66 @@ public final class BrokerProcess: Sendable {
         executable: String, arguments: [String] = [], within time: Duration = ScriptedClient.patience, file: String = #fileID,
         line: Int = #line
     ) async throws -> BrokerProcess {
-        let port = FreePort.random()
-        let httpPort = FreePort.random()
-        let logPath = FileManager.default.temporaryDirectory.appendingPathComponent("headwater-\(UUID().uuidString).log").path
-        _ = FileManager.default.createFile(atPath: logPath, contents: nil)
+        let broker = try launch(Launch(executable: executable, arguments: arguments))
+        guard await broker.becomesReady(within: time) else {
+            let text = broker.log
+            await broker.kill()
+            throw ScriptedClientError("the broker did not become ready:\n\(text)", file: file, line: line)
+        }
+        return broker
+    }
+
+    /// Starts `headwater run` and waits for nothing.
+    ///
+    /// - Throws: The system's error when there is no such program.
+    public static func launch(_ launch: Launch) throws -> BrokerProcess {
+        let port = launch.port ?? FreePort.random()
+        let httpPort = launch.httpPort ?? FreePort.random()
+        let logPath =
+            launch.logPath ?? FileManager.default.temporaryDirectory.appendingPathComponent("headwater-\(UUID().uuidString).log").path
+        if !FileManager.default.fileExists(atPath: logPath) { _ = FileManager.default.createFile(atPath: logPath, contents: nil) }
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: executable)
-        process.arguments = ["run", "--port", "\(port)", "--http", "127.0.0.1:\(httpPort)"] + arguments
+        process.executableURL = URL(fileURLWithPath: launch.executable)
+        process.arguments = ["run", "--port", "\(port)", "--http", "127.0.0.1:\(httpPort)"] + launch.arguments
+        // Variables of the tests' own must not become options of the program.
+        let inherited = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("HEADWATER_") }
+        process.environment = inherited.merging(launch.environment) { _, new in new }
         let log = FileHandle(forWritingAtPath: logPath)
+        _ = try log?.seekToEnd()
+        process.standardInput = FileHandle.nullDevice
         process.standardOutput = log
         process.standardError = log
         try process.run()
-        let broker = BrokerProcess(process: process, port: port, httpPort: httpPort, logPath: logPath)
+        try? log?.close()
+        return BrokerProcess(process: process, port: port, httpPort: httpPort, logPath: logPath, keepsLog: launch.logPath != nil)
+    }
+
+    /// Waits until `/readyz` says so.
+    ///
+    /// - Returns: `false`: the time is up, or the process has ended.
+    public func becomesReady(within time: Duration = ScriptedClient.patience) async -> Bool {
         let deadline = ContinuousClock.now + time
-        while true {
-            if let page = try? await broker.page("/readyz"), page.hasPrefix("HTTP/1.1 200") || page.hasPrefix("HTTP/1.0 200") { return broker }
-            guard ContinuousClock.now < deadline, broker.isRunning else {
-                let text = broker.log
-                await broker.kill()
-                throw ScriptedClientError("the broker did not become ready:\n\(text)", file: file, line: line)
-            }
-            try await Task.sleep(for: .milliseconds(20))
+        while isRunning, ContinuousClock.now < deadline {
+            if let page = try? await page("/readyz"), page.hasPrefix("HTTP/1.1 200") || page.hasPrefix("HTTP/1.0 200") { return true }
+            try? await Task.sleep(for: .milliseconds(10))
+        }
+        return false
+    }
+
+    /// Waits for the end.
+    ///
+    /// - Returns: `nil`: it still runs.
+    public func end(within time: Duration = ScriptedClient.patience) async -> Ending? {
+        let deadline = ContinuousClock.now + time
+        while isRunning, ContinuousClock.now < deadline { try? await Task.sleep(for: .milliseconds(5)) }
+        return ending
+    }
+
+    /// How it ended, `nil` while it runs.
+    public var ending: Ending? {
+        process.withLock { process in
+            if process.isRunning { return nil }
+            return process.terminationReason == .exit ? .exit(process.terminationStatus) : .signal(process.terminationStatus)
         }
     }
 
@@ -98,15 +163,19 @@ public final class BrokerProcess: Sendable {
             await kill()
             return nil
         }
-        try? FileManager.default.removeItem(atPath: logPath)
+        removeLog()
         return process.withLock { $0.terminationReason == .exit ? $0.terminationStatus : nil }
     }
 
     /// SIGKILL: no goodbye to anybody.
     public func kill() async {
         if isRunning { _ = sendSignal(processIdentifier, SIGKILL) }
-        while isRunning { try? await Task.sleep(for: .milliseconds(5)) }
-        try? FileManager.default.removeItem(atPath: logPath)
+        while isRunning { try? await Task.sleep(for: .milliseconds(2)) }
+        removeLog()
+    }
+
+    private func removeLog() {
+        if !keepsLog { try? FileManager.default.removeItem(atPath: logPath) }
     }
 
     // MARK: Clients and figures
@@ -152,7 +221,8 @@ public final class BrokerProcess: Sendable {
         }
     }
 
-    private func page(_ path: String) async throws -> String {
+    /// A page of the broker's HTTP, with its head.
+    public func page(_ path: String) async throws -> String {
         let collected = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
             .connectTimeout(.seconds(2))
             .connect(host: "127.0.0.1", port: httpPort) { channel in

@@ -17,6 +17,26 @@ extension ScriptedClient {
         try await first("a packet", within: time, file: file, line: line) { $0 }
     }
 
+    /// What came next, for clients that live on after their connection's end.
+    package enum Arrival: Sendable {
+        case packet(Packet)
+        case closed
+        /// Nothing within the time.
+        case silence
+    }
+
+    /// The next packet, or that there is none.
+    ///
+    /// - Throws: `ScriptedClientError` only when the broker sends what is no packet.
+    package func arrival(within time: Duration = patience, file: String = #fileID, line: Int = #line) async throws -> Arrival {
+        switch try await reception(within: time, where: { _ in true }) {
+        case .packet(let packet): return .packet(packet)
+        case .closed: return .closed
+        case .silence: return .silence
+        case .damaged(let damage): throw ScriptedClientError("received \(damage)", file: file, line: line)
+        }
+    }
+
     /// The first packet that `choose` takes; others stay in their order.
     package func first<Chosen: Sendable>(
         _ what: String, within time: Duration = patience, file: String = #fileID, line: Int = #line,

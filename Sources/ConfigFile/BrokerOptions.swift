@@ -115,9 +115,23 @@ enum BrokerOptions {
             "shutdown.flush_timeout", .seconds(0...3_600), \.broker.shutdown.flushSeconds,
             "How long plugins may take at the end to flush what they hold."),
         Option(
-            "store.directory", .text(meaning: "directory", word: "none", check: directoryFault), \.broker.storeDirectory,
-            "Directory for the broker's own files: this version keeps sessions and retained messages in memory, and the directory holds the lock and address files alone."
-        ),
+            "store.directory", .text(meaning: "directory", word: "none", check: directoryFault), \.broker.store.directory,
+            "Where sessions, queues and retained messages are kept. none: in memory, and they end with the broker."),
+        Option(
+            "store.durability", \.broker.store.durability,
+            "What an acknowledgement survives. sync: a power cut; commit: the end of the process; relaxed: nothing."),
+        Option(
+            "store.sync_interval", .milliseconds(10...3_600_000), \.broker.store.syncIntervalMilliseconds,
+            "Between synchronisations of the disk where commits don't wait for one (commit, relaxed)."),
+        Option(
+            "store.commit_window", .milliseconds(0...60_000), \.broker.store.commitWindowMilliseconds,
+            "How long a change may wait for the receivers that make it unnecessary. Longer spares flash."),
+        Option(
+            "store.max_size", .bytes(1 << 20...1 << 44), \.broker.store.maxBytes,
+            "Largest size of the store. At it, QoS 1 and 2 that need the store are refused until there is room."),
+        Option(
+            "store.on_damage", \.broker.store.onDamage,
+            "What takes the place of a damaged store. stop: nothing, the broker does not start; restore: the last backup."),
         Option(
             "http.address", .text(meaning: "HOST:PORT or unix:/PATH", word: "off", check: { ListenerAddress.fault(in: $0) }),
             "Where metrics and health are served. off without an http section; 127.0.0.1:9883 with one that names no address.",

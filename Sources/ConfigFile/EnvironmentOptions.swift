@@ -3,7 +3,7 @@
 enum EnvironmentOptions {
     private static let prefix = "HEADWATER_"
     /// Read by tests, fuzzers and benchmarks, not by the program.
-    private static let foreign = ["HEADWATER_TEST_", "HEADWATER_FUZZ", "HEADWATER_BENCH"]
+    private static let foreign = ["HEADWATER_TEST_", "HEADWATER_CRASH_", "HEADWATER_FAULT", "HEADWATER_FUZZ", "HEADWATER_BENCH"]
 
     static func variable(for path: [String]) -> String { prefix + path.joined(separator: "_").uppercased() }
 

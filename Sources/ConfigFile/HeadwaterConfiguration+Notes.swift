@@ -20,10 +20,10 @@ extension HeadwaterConfiguration {
         if let http, !Self.isLocal(http.address) {
             notes.append("http (\(ListenerAddress.text(http.address))): metrics are readable from other machines, without authentication")
         }
-        if broker.storeDirectory != nil {
-            notes.append(
-                "store.directory: this version keeps sessions and retained messages in memory; the directory holds only the lock and address files"
-            )
+        if broker.store.directory == nil {
+            notes.append("store.directory is none: sessions, queues and retained messages are in memory and end with the broker")
+        } else if broker.store.durability == .relaxed {
+            notes.append("store.durability is relaxed: what was acknowledged last is lost when the process ends by force")
         }
         for cluster in kafka?.clusters.values.sorted(by: { $0.name < $1.name }) ?? [] where cluster.isEmbedded {
             notes.append(

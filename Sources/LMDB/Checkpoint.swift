@@ -48,6 +48,9 @@ package enum Checkpoint {
         return .intact(file)
     }
 
+    /// How the boot ID of a system begins that doesn't tell.
+    package static let unknownBoot = "unknown-"
+
     /// Changes with each start of the system, not of the process. A system that doesn't tell gives a new one at each call,
     /// which is on the safe side: going back to a checkpoint is always right, only older.
     package static func currentBootID() -> String {
@@ -60,6 +63,6 @@ package enum Checkpoint {
             let identifier = String(decoding: bytes.prefix(max(count, 0)).prefix { $0 > 0x20 }, as: UTF8.self)
             if !identifier.isEmpty { return identifier }
         }
-        return "unknown-\(UInt64.random(in: .min ... .max))"
+        return "\(unknownBoot)\(UInt64.random(in: .min ... .max))"
     }
 }

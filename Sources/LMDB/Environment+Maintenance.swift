@@ -15,7 +15,7 @@ extension Environment {
         guard descriptor >= 0 else { throw LMDBError(errno, "create \(destination)") }
         var code = mdb_env_copyfd2(handle, descriptor, compacting ? UInt32(MDB_CP_COMPACT) : 0)
         if code == MDB_SUCCESS, fsync(descriptor) != 0 { code = errno }
-        if close(descriptor) != 0, code == MDB_SUCCESS { code = errno }
+        if Glibc.close(descriptor) != 0, code == MDB_SUCCESS { code = errno }
         if code != MDB_SUCCESS {
             unlink(destination)
             throw LMDBError(code, "copy \(path) to \(destination)")

@@ -1,12 +1,13 @@
 import CLMDB
 import Glibc
+import Synchronization
 
 /// A file of key-value maps with one writer and any number of readers that never wait for it.
 ///
 /// Readers see the state of their beginning. A process opens a file once: the system drops all locks of a process on a
 /// file when it closes any descriptor of it. LMDB trusts the file, so one that may be damaged goes to PageVerifier first.
 // @unchecked: the handle is set in init and closed in deinit, which no transaction outlives, since each holds a
-// reference; between the two LMDB's functions for environments may be called from any thread.
+// reference, or by `close`, whose caller answers for that; between the two LMDB's functions for environments may be called from any thread.
 @usableFromInline package final class Environment: @unchecked Sendable {
     package struct Options: Sendable {
         /// Address space, not disk space. The file can't grow beyond it.
@@ -42,6 +43,7 @@ import Glibc
     }
 
     @usableFromInline let handle: OpaquePointer
+    private let isClosed = Atomic<Bool>(false)
     package let path: String
     package let pageSize: Int
     package let fileDescriptor: CInt
@@ -58,7 +60,12 @@ import Glibc
         fileDescriptor = descriptor
     }
 
-    deinit { mdb_env_close(handle) }
+    deinit { close() }
+
+    /// Gives the file back before the last reference goes. No transaction may be open, and nothing else be done afterwards.
+    package func close() {
+        if !isClosed.exchange(true, ordering: .acquiringAndReleasing) { mdb_env_close(handle) }
+    }
 
     /// Containers and cautious kernels limit address space. A smaller map is better than no broker, down to a point.
     private static let smallestHalvedMap = 1 << 30

@@ -58,6 +58,11 @@ public struct Message: @unchecked Sendable {
             isRetained: isRetained, sourceSession: sourceSession, received: received,
             expiryMilliseconds: expirySeconds.map { received.monotonicMilliseconds &+ UInt64($0) &* 1000 } ?? .max,
             publisher: publisher)
+        self.init(header: header, topic: topic, properties: properties, payload: payload)
+    }
+
+    @inlinable @inline(__always)
+    init(header: Header, topic: UnsafeRawBufferPointer, properties: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer) {
         let made = Block.create(minimumCapacity: topic.count + properties.count + payload.count) { _ in header }
         block = unsafeDowncast(made, to: Block.self)
         block.withUnsafeMutablePointerToElements { bytes in
@@ -68,6 +73,20 @@ public struct Message: @unchecked Sendable {
                 (raw + topic.count + properties.count).copyMemory(from: base, byteCount: payload.count)
             }
         }
+    }
+
+    /// Makes a message that was kept outside of this process' memory.
+    ///
+    /// - Parameter expiresAtMilliseconds: When the Message Expiry Interval passes, on the monotonic clock; `nil`: never.
+    package init(
+        restoring topic: UnsafeRawBufferPointer, properties: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer,
+        qos: QoS, isRetained: Bool, received: MessageClock, expiresAtMilliseconds: UInt64?
+    ) {
+        let header = Header(
+            topicLength: topic.count, propertiesLength: properties.count, payloadLength: payload.count, qos: qos,
+            isRetained: isRetained, sourceSession: 0, received: received, expiryMilliseconds: expiresAtMilliseconds ?? .max,
+            publisher: nil)
+        self.init(header: header, topic: topic, properties: properties, payload: payload)
     }
 
     /// Makes a message from values: for plugins, embedding programs and tests.
@@ -94,7 +113,8 @@ public struct Message: @unchecked Sendable {
     @inlinable public var qos: QoS { block.header.qos }
     /// The RETAIN flag of the PUBLISH as it was received.
     @inlinable public var isRetained: Bool { block.header.isRetained }
-    /// The client that published it; `nil` for a message of the broker's own or of an embedding program.
+    /// The client that published it; `nil` for a message of the broker's own or of an embedding program, and for one that comes
+    /// from the store.
     @inlinable public var publisher: ClientInfo? { block.header.publisher }
     /// Serial number of the publishing session, 0 for none.
     @inlinable public var sourceSession: UInt64 { block.header.sourceSession }
@@ -120,6 +140,16 @@ public struct Message: @unchecked Sendable {
         let deadline = block.header.expiryMilliseconds
         return milliseconds >= deadline ? 0 : UInt32(clamping: (deadline - milliseconds + 999) / 1000)
     }
+
+    /// When the Message Expiry Interval passes, in milliseconds of the wall clock; `nil` for none.
+    package var expiresAtUnixMilliseconds: Int64? {
+        guard expires else { return nil }
+        let received = block.header.received
+        return received.unixMilliseconds &+ Int64(bitPattern: block.header.expiryMilliseconds &- received.monotonicMilliseconds)
+    }
+
+    /// Tells this message from others while it lives.
+    @inlinable package var identity: ObjectIdentifier { ObjectIdentifier(block) }
 
     /// Lends the bytes of topic, properties (wire form) and payload. They must not leave the closure.
     @inlinable

@@ -42,6 +42,9 @@ package struct InboundFlow {
         return .route
     }
 
+    /// An identifier that was seen before the broker was started.
+    package mutating func restore(_ packetID: UInt16) { _ = unreleased.insert(packetID) }
+
     package mutating func hold(_ packetID: UInt16) { _ = held.insert(packetID) }
     package mutating func endHold(_ packetID: UInt16) { _ = held.remove(packetID) }
 

@@ -18,7 +18,7 @@ package struct OutboundFlow {
         @usableFromInline var phase: Phase
 
         @inlinable
-        init(delivery: Delivery, phase: Phase) {
+        init(delivery: consuming Delivery, phase: Phase) {
             self.delivery = delivery
             self.phase = phase
         }
@@ -47,11 +47,12 @@ package struct OutboundFlow {
 
     /// Takes the message into the window and gives its packet identifier. The caller has asked `mayAdmit`.
     @inlinable
-    package mutating func admit(_ delivery: Delivery) -> UInt16 {
+    package mutating func admit(_ delivery: consuming Delivery) -> UInt16 {
         // One slot stays empty: identifiers skip 0 where they wrap, slots do not.
         if span >= ring.count - 1 { grow() }
         let id = Self.advance(firstID, by: span)
-        ring[Int(id) & mask] = Entry(delivery: delivery, phase: delivery.qos == .exactlyOnce ? .awaitingPubRec : .awaitingPubAck)
+        let phase: Phase = delivery.qos == .exactlyOnce ? .awaitingPubRec : .awaitingPubAck
+        ring[Int(id) & mask] = Entry(delivery: delivery, phase: phase)
         span += 1
         count += 1
         outstanding += 1
@@ -59,38 +60,63 @@ package struct OutboundFlow {
         return id
     }
 
+    /// Whether a message whose identifier is fixed may be sent now. `false` also when it is too far ahead of the oldest
+    /// unacknowledged one: 65,535 messages were dropped in between, and it has to wait.
+    @inlinable
+    package func mayAdmit(_ id: UInt16, window: Int) -> Bool {
+        guard resendOffset == span, outstanding < window else { return false }
+        return span == 0 || (distance(to: id) >= span && distance(to: id) < 65_534)
+    }
+
+    /// Takes a message whose identifier follows from its place in the stored queue. The caller has asked `mayAdmit`.
+    @inlinable
+    package mutating func admit(_ delivery: Delivery, as id: UInt16) {
+        if span == 0 { firstID = id }
+        let newSpan = distance(to: id) + 1
+        while newSpan >= ring.count { grow() }
+        let phase: Phase = delivery.isReleased ? .awaitingPubComp : delivery.qos == .exactlyOnce ? .awaitingPubRec : .awaitingPubAck
+        ring[Int(id) & mask] = Entry(delivery: delivery, phase: phase)
+        span = newSpan
+        count += 1
+        outstanding += 1
+        resendOffset = newSpan
+    }
+
     @usableFromInline
     package enum AcknowledgeResult {
         /// The exchange is over; the identifier is free.
         case finished(Delivery)
-        /// PUBREC accepted (or repeated): send PUBREL.
+        /// PUBREC accepted: send PUBREL.
         case release
+        /// PUBREC again: PUBREL again.
+        case releaseAgain
         /// No such exchange: PUBREL and PUBCOMP answer 0x92 where the protocol has it.
         case unknown
         /// An acknowledgement of the wrong kind for this identifier.
         case outOfOrder
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     package mutating func receivedPubAck(_ id: UInt16) -> AcknowledgeResult {
         guard let phase = phase(of: id) else { return .unknown }
         return phase == .awaitingPubAck ? .finished(finish(id)) : .outOfOrder
     }
 
     /// - Parameter isError: The reason code is 0x80 or above: the receiver will not have it [MQTT-4.3.3-4].
-    @inlinable
+    @inlinable @inline(__always)
     package mutating func receivedPubRec(_ id: UInt16, isError: Bool) -> AcknowledgeResult {
         switch phase(of: id) {
         case nil: return .unknown
         case .awaitingPubAck?: return .outOfOrder
         case .awaitingPubRec? where isError: return .finished(finish(id))
-        case .awaitingPubRec?, .awaitingPubComp?:
+        case .awaitingPubComp?: return .releaseAgain
+        case .awaitingPubRec?:
             ring[Int(id) & mask]!.phase = .awaitingPubComp  // phase(of:) has seen the entry
             return .release
         }
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     package mutating func receivedPubComp(_ id: UInt16) -> AcknowledgeResult {
         switch phase(of: id) {
         case nil: .unknown
@@ -126,6 +152,10 @@ package struct OutboundFlow {
     /// Whether this connection has carried everything that was unacknowledged when it began.
     @inlinable
     package var hasResentAll: Bool { resendOffset == span }
+
+    /// The message under `id`, `nil` if there is none.
+    @inlinable
+    package func delivery(of id: UInt16) -> Delivery? { phase(of: id) == nil ? nil : ring[Int(id) & mask]?.delivery }
 
     /// Takes a message out that can't be sent. `false` if it is not there.
     package mutating func abandon(_ id: UInt16) -> Bool {

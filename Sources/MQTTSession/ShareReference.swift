@@ -16,6 +16,8 @@ package final class ShareReference: Sendable {
     }
 
     package let key: Key
+    /// The filter as clients write it, `$share/NAME/` included.
+    package var filter: String { "$share/\(key.name.string)/\(key.pattern.string)" }
     package let ownerLoop: Int
 
     package init(key: Key, ownerLoop: Int) {

@@ -27,7 +27,7 @@ struct RunCommand: AsyncParsableCommand {
 
             SIGTERM and SIGINT end it in order: listeners close, MQTT 5 clients are told, records on their way to Kafka are \
             flushed (shutdown.flush_timeout). Exit codes: 0 ended in order; 1 the configuration is wrong or something could \
-            not start.
+            not start; 78 the store is damaged, or of a later version, and somebody has to look at it (store.on_damage).
             """)
 
     @Option(name: [.short, .customLong("config")], help: "The configuration file, YAML.")
@@ -38,7 +38,7 @@ struct RunCommand: AsyncParsableCommand {
 
     @Option(
         help:
-            "Directory for the broker's own files. This version keeps sessions and retained messages in memory; the directory holds only the lock and address files."
+            "Directory where sessions, queues and retained messages are kept. Without one they are in memory and end with the broker."
     )
     var store: String?
 
@@ -71,9 +71,12 @@ struct RunCommand: AsyncParsableCommand {
             throw exit
         } catch {
             logger.critical("can't go on", metadata: ["reason": "\(error)"])
-            throw ExitCode(1)
+            throw (error as? BrokerError)?.isFinal == true ? Self.needsOperator : ExitCode(1)
         }
     }
+
+    /// EX_CONFIG: starting again is of no use before somebody has looked. The systemd unit does not restart on it.
+    private static let needsOperator = ExitCode(78)
 
     private func effectiveConfiguration() throws -> HeadwaterConfiguration {
         var configuration = try CheckCommand.load(config)
@@ -82,7 +85,7 @@ struct RunCommand: AsyncParsableCommand {
                 "--port is for running without listeners, but \(config ?? "the configuration") names some; change them there")
             throw ExitCode(1)
         }
-        if let store { configuration.broker.storeDirectory = store }
+        if let store { configuration.broker.store.directory = store }
         if let http { configuration.http = ListenerAddress.parse(http).map { AdminConfiguration(address: $0) } }
         if let logLevel { configuration.log.level = logLevel }
         if let logFormat { configuration.log.format = logFormat }
@@ -93,9 +96,6 @@ struct RunCommand: AsyncParsableCommand {
     private func serve(_ configuration: HeadwaterConfiguration, _ logger: Logger) async throws {
         logger.info("headwater \(Version.current) starts", metadata: ["pid": "\(getpid())", "config": "\(config ?? "none")"])
         for note in configuration.notes { logger.warning("\(note)") }
-        let store = try configuration.broker.storeDirectory.map { path throws(StoreDirectory.Fault) in
-            HeldStore(try StoreDirectory(path: path))
-        }
         let bridge = try configuration.kafka.map {
             try KafkaBridge(
                 configuration: $0, flushSeconds: configuration.broker.shutdown.flushSeconds, logger: Logger(label: "headwater.kafka"))
@@ -112,7 +112,9 @@ struct RunCommand: AsyncParsableCommand {
         let running = RunningBroker(broker: broker, admin: admin, logger: logger) {
             var addresses = broker.boundListeners.map { "mqtt \($0.name): \(ListenerAddress.text($0.address))" }
             if let address = admin?.boundAddress { addresses.append("http: \(ListenerAddress.text(address))") }
-            try store?.directory.write(addresses: addresses + kafkaLines())
+            if let directory = configuration.broker.store.directory {
+                try AddressFile.write(addresses + kafkaLines(), in: directory)
+            }
         }
         // The group is here for its signals; what it says is said by the broker already.
         let group = ServiceGroup(
@@ -123,12 +125,6 @@ struct RunCommand: AsyncParsableCommand {
         try await group.run()
         logger.info("headwater has ended")
     }
-}
-
-/// Keeps a noncopyable `StoreDirectory` for closures.
-private final class HeldStore: Sendable {
-    let directory: StoreDirectory
-    init(_ directory: consuming StoreDirectory) { self.directory = directory }
 }
 
 extension LogConfiguration.Level: ExpressibleByArgument {}

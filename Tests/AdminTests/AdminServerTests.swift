@@ -1,6 +1,8 @@
+import Foundation
 import Headwater
 import Logging
 import NIOCore
+import NIOHTTP1
 import NIOPosix
 import Testing
 
@@ -8,12 +10,13 @@ import Testing
 
 /// The server over real sockets, before a broker in this process.
 @Suite(.timeLimit(.minutes(2))) struct AdminServerTests {
-    static func withServer(_ body: (Int, Broker) async throws -> Void) async throws {
+    static func withServer(store: String? = nil, _ body: (Int, Broker) async throws -> Void) async throws {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
-        let broker = Broker(
-            configuration: BrokerConfiguration(listeners: [
-                ListenerConfiguration(name: "mqtt\nforged", address: .tcp(host: "127.0.0.1", port: 0))
-            ]), logger: logger)
+        var configuration = BrokerConfiguration(listeners: [
+            ListenerConfiguration(name: "mqtt\nforged", address: .tcp(host: "127.0.0.1", port: 0))
+        ])
+        configuration.store.directory = store
+        let broker = Broker(configuration: configuration, logger: logger)
         let server = AdminServer(
             configuration: AdminConfiguration(address: .tcp(host: "127.0.0.1", port: 0)), broker: broker, logger: logger,
             status: { ["kafka main: 127.0.0.1:9092\nforged"] })
@@ -65,6 +68,53 @@ import Testing
             #expect(body.contains("kafka main: 127.0.0.1:9092 forged\n"))
             #expect(!body.split(separator: "\n").contains { $0.hasPrefix("forged") })
         }
+    }
+
+    @Test("a store has its figures, its line, and an alarm for what was found at the start")
+    func store() async throws {
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("admin-test-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: directory) }
+        try await Self.withServer(store: directory.path) { port, _ in
+            let metrics = try await HTTPExchange.get("/metrics", port: port).body
+            #expect(PrometheusTextTests.faults(metrics) == [])
+            #expect(metrics.contains("\nheadwater_store_failed 0\n"))
+            #expect(metrics.contains("\nheadwater_store_alarms 0\n"))
+            #expect(metrics.contains("\nheadwater_dropped_total{reason=\"damaged\"} 0\n"))
+            #expect(try await HTTPExchange.get("/readyz", port: port).body == "ready\n")
+            #expect(try await HTTPExchange.get("/status", port: port).body.contains("\nstore: writable, "))
+        }
+        try Data("no checkpoint".utf8).write(to: directory.appendingPathComponent("checkpoint"))
+        try await Self.withServer(store: directory.path) { port, _ in
+            let ready = try await HTTPExchange.get("/readyz", port: port)
+            #expect(ready.status == 200)
+            #expect(ready.body.hasPrefix("ready\nalarm: "))
+            #expect(try await HTTPExchange.get("/status", port: port).body.contains("\nalarm: "))
+            #expect(try await HTTPExchange.get("/metrics", port: port).body.contains("\nheadwater_store_alarms 1\n"))
+        }
+    }
+
+    @Test("a store that takes nothing makes the broker not ready, and the figures say so")
+    func failedStore() {
+        let answer = AdminPages.readiness(missing: ["store: can't be written: no space\nleft"], alarms: ["set aside"])
+        #expect(answer.status == .serviceUnavailable)
+        #expect(answer.body == "store: can't be written: no space left\nalarm: set aside\n")
+        var statistics = BrokerStatistics()
+        #expect(!BrokerMetrics.text(statistics, plugins: [], process: nil).contains("headwater_store_"))
+        var store = StoreStatistics()
+        (store.commits, store.operations, store.lastBatch, store.largestBatch) = (2, 30, 10, 20)
+        (store.failure, store.failures, store.damagedRecords, store.alarms) = ("no space", 1, 3, ["a", "b"])
+        (store.maxBytes, store.usedBytes, store.freeBytes) = (1_000, 500, 100)
+        store.commitLatency.record(microseconds: 1_500)
+        statistics.store = store
+        let page = BrokerMetrics.text(statistics, plugins: [], process: nil)
+        #expect(PrometheusTextTests.faults(page) == [])
+        for line in [
+            "commits_total 2", "operations_total 30", "batch_operations 10", "batch_operations_max 20", "failed 1", "failures_total 1",
+            "damaged_records_total 3", "alarms 2", "map_bytes 1000", "used_bytes 500", "free_bytes 100", "commit_seconds_count 1",
+            "commit_seconds_bucket{le=\"0.002\"} 1", "syncs_total 0", "sync_seconds_count 0",
+        ] { #expect(page.contains("\nheadwater_store_\(line)\n"), "\(line)") }
+        #expect(AdminPages.storeLine(store) == "store: takes nothing: no space, 400 bytes used of 1000, 2 transactions")
     }
 
     @Test("HEAD answers as GET does, without a body")

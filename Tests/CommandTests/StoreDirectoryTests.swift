@@ -1,6 +1,7 @@
 import Foundation
 import Testing
 
+@testable import Storage
 @testable import headwater_cli
 
 @Suite struct StoreDirectoryTests {
@@ -14,7 +15,7 @@ import Testing
     func made() throws {
         try Self.withDirectory { path in
             let store = try StoreDirectory(path: path)
-            try store.write(addresses: ["mqtt local: 127.0.0.1:1883"])
+            try AddressFile.write(["mqtt local: 127.0.0.1:1883"], in: store.path)
             let attributes = try FileManager.default.attributesOfItem(atPath: path)
             #expect(attributes[.posixPermissions] as? Int == 0o700)
             #expect(try String(contentsOfFile: path + "/addresses", encoding: .utf8) == "mqtt local: 127.0.0.1:1883\n")

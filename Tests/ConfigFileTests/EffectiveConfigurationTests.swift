@@ -24,7 +24,13 @@ import Testing
           stalled_receiver_timeout: 250ms
           max_keep_alive: 10m
         retained: {available: false}
-        store: {directory: /var/lib/headwater}
+        store:
+          directory: /var/lib/headwater
+          durability: commit
+          sync_interval: 250ms
+          commit_window: 5ms
+          max_size: 8GiB
+          on_damage: restore-or-empty
         http: {address: "[::1]:9883"}
         log: {level: debug, format: json}
         kafka:
@@ -74,6 +80,18 @@ import Testing
         #expect(configuration.kafka?.routes[0].key == nil)
         #expect(configuration.kafka?.routes[1].key == RecordTemplate.mqttTopic)
         #expect(configuration.log.format == .json)
+        var store = BrokerConfiguration.Store(directory: "/var/lib/headwater")
+        (store.durability, store.syncIntervalMilliseconds, store.commitWindowMilliseconds) = (.commit, 250, 5)
+        (store.maxBytes, store.onDamage) = (8 << 30, .restoreOrEmpty)
+        #expect(configuration.broker.store == store)
+    }
+
+    @Test("a durability that loses acknowledged messages is noted; others are not")
+    func durabilityNotes() throws {
+        for (durability, isNoted) in [("sync", false), ("commit", false), ("relaxed", true)] {
+            let yaml = "store: {directory: d, durability: \(durability)}\n"
+            #expect(try HeadwaterConfiguration.parse(yaml, file: "h").notes.contains { $0.contains("store.durability") } == isNoted)
+        }
     }
 
     @Test("a section for http without an address means the default address; no section means none")
@@ -100,8 +118,9 @@ import Testing
         #expect(closed.broker.listeners.map(\.allowsAnonymous) == [false])
         let isChanged = closed.listenOnLoopback(port: 1999)
         #expect(!isChanged)
-        #expect(closed.notes.count == 1)
+        #expect(closed.notes.count == 2)
         #expect(closed.notes[0].contains("anonymous clients are refused"))
+        #expect(closed.notes[1].contains("store.directory"))
     }
 
     @Test("a secret reaches the cluster and no output")

@@ -73,6 +73,22 @@ import Testing
             "log:\n  level: \"a\\nb\"\n", "h.yaml:2:10: log.level: \"a b\" is none of trace, debug, info, notice, warning, error, critical"),
     ]
 
+    static let store: [Case] = [
+        Case("store: run/store\n", "h.yaml:1:8: store is a section: lines of \"key: value\""),
+        Case("store:\n  durabilty: sync\n", "h.yaml:2:3: unknown option \"durabilty\" in store; did you mean \"durability\"?"),
+        Case("store:\n  directory: \"\"\n", "h.yaml:2:14: store.directory: an empty path"),
+        Case(
+            "store:\n  durability: always\n", "h.yaml:2:15: store.durability: \"always\" is none of sync, commit, relaxed"),
+        Case("store:\n  sync_interval: 1ms\n", "h.yaml:2:18: store.sync_interval: \"1ms\" is out of range; allowed is 10ms…1h"),
+        Case("store:\n  commit_window: 2m\n", "h.yaml:2:18: store.commit_window: \"2m\" is out of range; allowed is 0s…1m"),
+        Case("store:\n  max_size: 64K\n", "h.yaml:2:13: store.max_size: unknown unit \"K\"; units are B, kB, KiB, MB, MiB, GB, GiB, TB, TiB"),
+        Case("store:\n  max_size: 64KiB\n", "h.yaml:2:13: store.max_size: \"64KiB\" is out of range; allowed is 1MiB…16TiB"),
+        Case(
+            "store:\n  on_damage: restore_or_empty\n",
+            "h.yaml:2:14: store.on_damage: \"restore_or_empty\" is none of stop, restore, empty, restore-or-empty; did you mean \"restore-or-empty\"?"
+        ),
+    ]
+
     static let listeners: [Case] = [
         Case(
             "listeners: []\n", "h.yaml:1:1: listeners is empty, so nobody could connect; remove it for a listener on the loopback addresses"
@@ -150,7 +166,7 @@ import Testing
         Case("log: {}\nevent_loops: 1\nlog: {}\n", "h.yaml:3:1: \"log\" stands twice, first in line 1; remove one"),
     ]
 
-    @Test("a fault names its line, what is wrong and the mend", arguments: unknownKeys + wrongValues + listeners + kafka + notYAML)
+    @Test("a fault names its line, what is wrong and the mend", arguments: unknownKeys + wrongValues + store + listeners + kafka + notYAML)
     func fault(_ example: Case) {
         #expect(Self.messages(example.yaml) == example.messages)
     }

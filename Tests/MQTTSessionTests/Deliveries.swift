@@ -18,6 +18,7 @@ extension OutboundFlow.AcknowledgeResult {
     var isUnknown: Bool { if case .unknown = self { true } else { false } }
     var isOutOfOrder: Bool { if case .outOfOrder = self { true } else { false } }
     var isRelease: Bool { if case .release = self { true } else { false } }
+    var isReleaseAgain: Bool { if case .releaseAgain = self { true } else { false } }
 }
 
 /// Reproducible randomness: the seed stands in the failing claim.

@@ -1,17 +1,19 @@
 import MQTTModel
 import MQTTSession
 import Routing
+import Storage
 
 /// What one event loop says to another. Letters from one sender arrive in the order in which they were written, and so
 /// MQTT's order holds across loops.
 enum Letter: Sendable {
     /// A message for the subscribers of the receiving loop; `from` is slowed if they can't keep up.
-    case publish(Message, from: ConnectionReference?)
-    /// From now on `loop` wants (or no longer wants, delta -1) what matches `pattern`.
-    case interest(pattern: String, loop: Int, delta: Int)
+    case publish(Message, from: ConnectionReference?, duty: StoreDuty?)
+    /// From now on `loop` wants (or no longer wants, delta -1) what matches `pattern`; `storedDelta`: for a session that the store
+    /// has.
+    case interest(pattern: String, loop: Int, delta: Int, storedDelta: Int)
 
     /// For the shard of the topic: an empty payload clears.
-    case retain(Message)
+    case retain(Message, duty: StoreDuty?)
     case retainedQuery(RetainedQuery)
     case retainedPage(RetainedPage)
 
@@ -21,9 +23,10 @@ enum Letter: Sendable {
     case shareMemberOnline(ShareReference, member: SessionReference, isOnline: Bool)
     case shareMemberCongested(ShareReference, member: SessionReference, isCongested: Bool)
     /// A member left with this message unacknowledged: to another one.
-    case shareReturn(ShareReference, Message, retain: Bool, from: SessionReference)
+    case shareReturn(ShareReference, Message, retain: Bool, from: SessionReference, storage: ShareStorage)
     /// For the loop of the chosen member.
-    case shareDelivery(ShareReference, Message, member: SessionReference, options: SubscriptionOptions, from: ConnectionReference?)
+    case shareDelivery(
+        ShareReference, Message, member: SessionReference, options: SubscriptionOptions, from: ConnectionReference?, storage: ShareStorage)
 
     /// A connection moves to the loop of its session.
     case adopt(ConnectionTransfer)
@@ -38,13 +41,23 @@ enum Letter: Sendable {
     /// What it adds to a mailbox's backlog.
     var backlogBytes: Int {
         switch self {
-        case .publish(let message, _), .retain(let message), .shareReturn(_, let message, _, _),
-            .shareDelivery(_, let message, _, _, _):
+        case .publish(let message, _, _), .retain(let message, _), .shareReturn(_, let message, _, _, _),
+            .shareDelivery(_, let message, _, _, _, _):
             message.byteCount + 64
         default:
             64
         }
     }
+}
+
+/// What storing has to do with a message of a shared subscription on its way to a member.
+struct ShareStorage: Sendable {
+    /// Who waits until it is stored.
+    var duty: StoreDuty?
+    /// The place that it leaves: who stores it removes it there, in the same transaction.
+    var replaced: StoreOperation?
+
+    static let none = ShareStorage()
 }
 
 /// Asks a shard for retained messages: a page of a replay to one new subscription.

@@ -13,7 +13,9 @@ extension BrokerLoop {
         let limits = configuration.sessions
         let bytes = delivery.queuedBytes
         func hasRoom() -> Bool {
-            session.pending.hasRoom(for: bytes, maxCount: limits.maxQueuedMessages, maxBytes: limits.maxQueuedBytes)
+            session.pending.hasRoom(
+                for: bytes, maxCount: limits.maxQueuedMessages - (session.stored?.spooledCount ?? 0),
+                maxBytes: limits.maxQueuedBytes - (session.stored?.spooledBytes ?? 0))
                 && counters.statistics.queuedBytes + bytes <= maxQueuedBytes
         }
         if !hasRoom() {
@@ -23,9 +25,11 @@ extension BrokerLoop {
             case .dropNewest: break
             case .dropOldest:
                 while !hasRoom(), let oldest = session.pending.popFirst() {
+                    unstore(oldest, of: session, isReleased: oldest.isReleased)
                     dequeued(oldest)
                     counters.dropped(.queueFull)
                 }
+                while !hasRoom(), dropOldestSpooled(session) {}
             case .disconnect:
                 if let connection = session.connection {
                     counters.dropped(.slowConsumer)
@@ -38,9 +42,16 @@ extension BrokerLoop {
                 return false
             }
         }
-        session.pending.append(delivery)
         counters.statistics.queuedMessages += 1
         counters.statistics.queuedBytes += bytes
+        if let part = session.stored, part.isSpooling {
+            spool(delivery, for: session, part)
+        } else {
+            var delivery = delivery
+            if let part = session.stored, isStored(session, delivery.qos) { store(&delivery, in: part, isUrgent: false) }
+            session.pending.append(delivery)
+            spoolIfBehind(session)
+        }
         if session.connection != nil, !session.isStalled, session.pending.count > slowCount || session.pending.bytes > slowBytes {
             // A group passes a congested member over; only when it can't, the publisher is slowed.
             let isPassedOver = delivery.share != nil && session.extras?.isCongestionKnownToShares != true

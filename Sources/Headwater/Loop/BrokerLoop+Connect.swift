@@ -161,6 +161,13 @@ extension BrokerLoop {
         // The session may end below and begin anew: its home stays, or another loop would begin one meanwhile.
         keyInTransition = key
         defer { keyInTransition = nil }
+        let before = operationCount
+        // A session that is there already may go on, unless it wants more kept than it had.
+        if let ledger, ledger.isRefusing, existing?.stored != nil || willPersist(connect),
+            connect.cleanStart || connect.will != nil || existing?.stored.map({ $0.firstBatch > ledger.stored }) ?? true
+        {
+            return refuse(.quotaExceeded, "the store can't be written now, and the session could not be kept", on: connection)
+        }
         if let old = existing?.connection {
             counters.statistics.takeovers += 1
             old.close(  // [MQTT-3.1.4-3]
@@ -175,6 +182,7 @@ extension BrokerLoop {
         let session = existing ?? begin(key)
         let isPresent = existing != nil
         take(connect, into: session)
+        if !isPresent, session.isPersistent { beginStoring(session) }
         connection.session = session
         connection.phase = .connected
         session.connection = connection
@@ -183,6 +191,7 @@ extension BrokerLoop {
         session.outbound.connectionBegan()
         counters.statistics.sessionsOffline -= isPresent ? 1 : 0
         session.extras?.endsAtMilliseconds = nil
+        session.extras?.disconnectedAt = nil
         if connect.will != nil || session.extras?.will != nil {
             session.withExtras { $0.will = connect.will.map { PlannedWill(will: $0, client: client, dueAtMilliseconds: nil) } }
         }
@@ -191,6 +200,9 @@ extension BrokerLoop {
             connection.withExtras { $0.outboundAliases = OutboundTopicAliases(maximum: maximum) }
         }
         if let method = connect.authenticationMethod { connection.withExtras { $0.authenticationMethod = method } }
+        save(session)
+        // What CONNACK says is a fact: a session that was there is in the store already, whatever becomes of this change.
+        if let ledger, operationCount > before, !ledger.hasFailed { ledger.hold(connection) }
         startKeepAlive(connection, client.keepAliveSeconds)
         sendConnAck(connection, connect, admission, isPresent: isPresent, session: session)
         clientLog.line(.info, "connected", nowMilliseconds: clock.monotonicMilliseconds, metadata: [
@@ -213,6 +225,14 @@ extension BrokerLoop {
         case .v3_1, .v3_1_1: session.expirySeconds = connect.cleanStart ? 0 : limits.maxExpirySeconds
         }
         session.window = Int32(min(limits.maxInflightMessages, Int(connect.receiveMaximum ?? 65_535)))
+    }
+
+    /// Whether the session of this CONNECT is to outlive its connection.
+    private func willPersist(_ connect: Connect) -> Bool {
+        switch connect.protocolVersion {
+        case .v5: min(connect.sessionExpirySeconds ?? 0, configuration.sessions.maxExpirySeconds) > 0
+        case .v3_1, .v3_1_1: !connect.cleanStart && configuration.sessions.maxExpirySeconds > 0
+        }
     }
 
     private func startKeepAlive(_ connection: ConnectionHandler, _ seconds: Int) {

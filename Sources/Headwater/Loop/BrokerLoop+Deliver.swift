@@ -2,6 +2,7 @@ import MQTTModel
 import MQTTSession
 import MQTTWire
 import PluginAPI
+import Storage
 
 /// The last step of a message: into the output buffer of a client that can take it, else into the session's queue.
 extension BrokerLoop {
@@ -33,18 +34,47 @@ extension BrokerLoop {
     ) -> Bool {
         guard session.pending.isEmpty, connection.unsentBytes < Self.unsentLimit, hooks.authorizeDelivery.isEmpty else { return false }
         if qos == .atMostOnce {
+            if session.stored != nil, session.stored?.isSpooling == true { return false }
             sendAtMostOnce(&publication, to: session, on: connection, retain: retain, identifiers: identifiers, fansOut: fansOut)
             return true
         }
         guard session.outbound.mayAdmit(window: Int(session.window)) else { return false }
-        let id = session.outbound.admit(
-            Delivery(message: publication.message(), qos: qos, retain: retain, subscriptionIDs: identifiers, share: share))
+        let id: UInt16
+        if session.stored == nil {
+            id = session.outbound.admit(
+                Delivery(message: publication.message(), qos: qos, retain: retain, subscriptionIDs: identifiers, share: share))
+        } else {
+            let delivery = Delivery(message: publication.message(), qos: qos, retain: retain, subscriptionIDs: identifiers, share: share)
+            guard let stored = admitStored(delivery, to: session, on: connection) else { return false }
+            id = stored
+        }
         counters.statistics.inflightMessages &+= 1
         let firstByte = PublishImage.firstByte(qos: qos, retain: retain)
         if !send(&publication, on: connection, firstByte: firstByte, packetID: id, identifiers: identifiers, fansOut: fansOut) {
             giveUp(id, of: session)
         }
         return true
+    }
+
+    /// Into the store and into the window. `nil`: it must wait its turn.
+    @inline(never)
+    private func admitStored(_ delivery: Delivery, to session: Session, on connection: ConnectionHandler) -> UInt16? {
+        guard let part = session.stored, !part.isSpooling,
+            session.outbound.mayAdmit(Delivery.packetID(ofSequence: part.nextSequence), window: Int(session.window))
+        else { return nil }
+        var delivery = delivery
+        store(&delivery, in: part, isUrgent: false)
+        return admit(delivery, to: session, part, on: connection)
+    }
+
+    /// Into the window, under the identifier that its place in the stored queue has. QoS 2 leaves only after it is stored: a
+    /// client remembers identifiers across the broker's end.
+    private func admit(_ delivery: Delivery, to session: Session, _ part: StoredPart, on connection: ConnectionHandler) -> UInt16 {
+        let id = delivery.storedPacketID
+        session.outbound.admit(delivery, as: id)
+        part.sentSequence = max(part.sentSequence, delivery.sequence)
+        if delivery.qos == .exactlyOnce, let ledger, delivery.place.batch > ledger.stored { ledger.hold(connection, until: delivery.place.batch) }
+        return id
     }
 
     @inline(__always)
@@ -166,7 +196,9 @@ extension BrokerLoop {
 
     /// The message in flight under `id` can't be sent to this client.
     private func giveUp(_ id: UInt16, of session: Session) {
-        guard session.outbound.abandon(id) else { return }
+        let delivery = session.outbound.delivery(of: id)
+        guard session.outbound.abandon(id), let delivery else { return }
+        unstore(delivery, of: session)
         counters.statistics.inflightMessages &-= 1
         counters.dropped(.packetTooLarge)
     }
@@ -188,35 +220,54 @@ extension BrokerLoop {
             }
         }
         while connection.unsentBytes < Self.unsentLimit, let first = session.pending.first {
-            if first.qos != .atMostOnce, !session.outbound.mayAdmit(window: Int(session.window)) { break }
+            if first.qos != .atMostOnce, !mayAdmit(first, to: session) { break }
             dequeued(session.pending.popFirst())
             if first.message.isExpired(atMilliseconds: now) {
+                unstore(first, of: session)
                 counters.statistics.expired += 1
                 continue
             }
             sendFromQueue(first, to: session, on: connection)
         }
         session.isStalled = false
+        if session.stored?.isSpooling == true { readOn(session) }
         guard session.extras != nil else { return }
         if session.pending.isEmpty { continueReplays(session) }
         if session.pending.count <= slowCount / 2, session.pending.bytes <= slowBytes / 2 { relieve(session) }
     }
 
+    private func mayAdmit(_ delivery: Delivery, to session: Session) -> Bool {
+        delivery.sequence == 0
+            ? session.outbound.mayAdmit(window: Int(session.window))
+            : session.outbound.mayAdmit(delivery.storedPacketID, window: Int(session.window))
+    }
+
     private func sendFromQueue(_ delivery: Delivery, to session: Session, on connection: ConnectionHandler) {
-        if let client = connection.client, !hooks.authorizeDelivery.isEmpty {
+        if let client = connection.client, !hooks.authorizeDelivery.isEmpty, !delivery.isReleased {
             for hook in hooks.authorizeDelivery where !hook.mayReceive(client, message: delivery.message) {
+                unstore(delivery, of: session)
                 return counters.dropped(.notAuthorized)
             }
         }
         if delivery.qos == .atMostOnce {
+            unstore(delivery, of: session)
             guard send(delivery, on: connection, packetID: 0, isRepeat: false) else { return counters.dropped(.packetTooLarge) }
             counters.statistics.delivered += 1
             if !hooks.delivered.isEmpty { tellDelivered(delivery.message, session) }
             return
         }
-        let id = session.outbound.admit(delivery)
         counters.statistics.inflightMessages += 1
-        if !send(delivery, on: connection, packetID: id, isRepeat: false) { giveUp(id, of: session) }
+        guard delivery.sequence != 0, let part = session.stored else {
+            let id = session.outbound.admit(delivery)
+            if !send(delivery, on: connection, packetID: id, isRepeat: false) { giveUp(id, of: session) }
+            return
+        }
+        let id = admit(delivery, to: session, part, on: connection)
+        if delivery.isReleased {
+            sendAcknowledgement(on: connection, type: 0x62, packetID: id)
+        } else if !send(delivery, on: connection, packetID: id, isRepeat: delivery.sequence <= part.repeatedSequence) {
+            giveUp(id, of: session)
+        }
     }
 
     func tellDelivered(_ message: Message, _ session: Session) {
@@ -260,8 +311,12 @@ extension BrokerLoop {
         switch type {
         case 4: finish(session.outbound.receivedPubAck(id), of: session, isRejected: fields.reason.isError, on: connection)
         case 5:
+            if ledger != nil, !fields.reason.isError, postpone(5, id, on: connection) { return }
             switch session.outbound.receivedPubRec(id, isError: fields.reason.isError) {
-            case .release: sendAcknowledgement(on: connection, type: 0x62, packetID: id)
+            case .release:
+                if session.stored != nil { storeRelease(of: id, of: session, on: connection) }
+                sendAcknowledgement(on: connection, type: 0x62, packetID: id)
+            case .releaseAgain: sendAcknowledgement(on: connection, type: 0x62, packetID: id)
             case .unknown:
                 if !fields.reason.isError {
                     sendAcknowledgement(on: connection, type: 0x62, packetID: id, reason: .packetIdentifierNotFound)
@@ -270,29 +325,44 @@ extension BrokerLoop {
             }
         case 6:
             // [MQTT-4.3.3-11]; an identifier that is not known has been released before
+            if ledger != nil, postpone(6, id, on: connection) { return }
             let isKnown = session.inbound.released(id)
+            if session.stored != nil { forget(id, of: session, isKnown: isKnown, on: connection) }
             sendAcknowledgement(on: connection, type: 0x70, packetID: id, reason: isKnown ? .success : .packetIdentifierNotFound)
-        default: finish(session.outbound.receivedPubComp(id), of: session, isRejected: false, on: connection)
+        default: finish(session.outbound.receivedPubComp(id), of: session, isRejected: false, isReleased: true, on: connection)
         }
+    }
+
+    @inline(never)
+    private func unstore(_ result: OutboundFlow.AcknowledgeResult, of session: Session, isReleased: Bool) {
+        if case .finished(let delivery) = result { unstore(delivery, of: session, isReleased: isReleased) }
+    }
+
+    @inline(never)
+    private func tellDelivered(_ result: OutboundFlow.AcknowledgeResult, _ session: Session) {
+        if case .finished(let delivery) = result, !delivery.isReleased { tellDelivered(delivery.message, session) }
     }
 
     @inline(__always)
     private func finish(
-        _ result: OutboundFlow.AcknowledgeResult, of session: Session, isRejected: Bool, on connection: ConnectionHandler
+        _ result: OutboundFlow.AcknowledgeResult, of session: Session, isRejected: Bool, isReleased: Bool = false,
+        on connection: ConnectionHandler
     ) {
         switch result {
-        case .finished(let delivery):
+        case .finished:
+            // The message itself is looked at where somebody wants it: a copy would count references for every other one.
             counters.statistics.inflightMessages &-= 1
+            if session.stored != nil { unstore(result, of: session, isReleased: isReleased) }
             if isRejected {
                 counters.dropped(.rejectedByReceiver)
             } else {
                 counters.statistics.delivered &+= 1
-                if !hooks.delivered.isEmpty { tellDelivered(delivery.message, session) }
+                if !hooks.delivered.isEmpty { tellDelivered(result, session) }
             }
-            if !session.pending.isEmpty || session.extras != nil || !session.outbound.hasResentAll { pump(session) }
+            if !session.pending.isEmpty || session.extras != nil || session.stored != nil || !session.outbound.hasResentAll { pump(session) }
         case .outOfOrder:
             protocolError(.protocolError, "acknowledgement of the wrong kind for its packet identifier", on: connection)
-        case .release, .unknown:
+        case .release, .releaseAgain, .unknown:
             break  // an acknowledgement that comes twice, or after the session was new: nothing is waiting for it
         }
     }

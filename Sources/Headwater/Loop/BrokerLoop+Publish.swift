@@ -4,6 +4,7 @@ import MQTTSession
 import MQTTWire
 import PluginAPI
 import Routing
+import Storage
 
 /// A PUBLISH from a client: checks, plugins, retained slot, receivers, acknowledgement. docs/architecture.md walks
 /// through it.
@@ -60,6 +61,7 @@ extension BrokerLoop {
         case .route: break
         case .acknowledgeAgain:
             counters.statistics.duplicatesRecognized += 1
+            if session.stored != nil { ledger?.hold(connection) }
             return acknowledge(fields.packetID, .exactlyOnce, .success, on: connection)
         case .acknowledgeLater:
             counters.statistics.duplicatesRecognized += 1
@@ -67,6 +69,9 @@ extension BrokerLoop {
             return redirectHold(token, packetID: fields.packetID, to: connection)
         case .disconnect(let code):
             return protocolError(code, "more unacknowledged messages than the receive maximum", on: connection)
+        }
+        if qos != .atMostOnce, let ledger, ledger.isRefusing, needsStore(fields, route: route, session: session) {
+            return refuseForStore(fields, on: connection, session: session, ledger)
         }
         if routes[route].isReserved { return refusePublish(fields, .notAuthorized, .notAuthorized, on: connection) }
         if !hooks.authorizePublish.isEmpty, let client = connection.client {
@@ -96,6 +101,7 @@ extension BrokerLoop {
         var publication = Publication(
             fields: fields, topic: topic, properties: properties, publisher: connection.client.map { Unmanaged.passUnretained($0) }, sourceSession: session.serial,
             source: connection.reference, clock: clock)
+        if let ledger { return finishStored(&publication, fields, route: route, on: connection, session: session, ledger) }
         var isHeld = false
         if routes[route].hookMask != 0 {
             switch askPlugins(&publication, mask: routes[route].hookMask, fields: fields, connection: connection, session: session) {
@@ -114,6 +120,92 @@ extension BrokerLoop {
         guard !isHeld else { return }
         acknowledge(
             fields.packetID, fields.qos, hasReceivers || connection.version != .v5 ? .success : .noMatchingSubscribers, on: connection)
+    }
+
+    /// The same where a store is: what the message led to is stored before its acknowledgement leaves.
+    ///
+    /// A QoS 2 publish of a stored session is remembered in the same transaction as its copies. Where that can't be, because other
+    /// loops have copies or a plugin has yet to take it, every copy notes whose it is, and it is remembered when all is stored.
+    private func finishStored(
+        _ publication: inout Publication, _ fields: PublishFields, route: Int, on connection: ConnectionHandler, session: Session,
+        _ ledger: StoreLedger
+    ) {
+        var hold: UInt64?
+        if routes[route].hookMask != 0 {
+            switch askPlugins(&publication, mask: routes[route].hookMask, fields: fields, connection: connection, session: session) {
+            case .proceed: break
+            case .hold: hold = lastHold
+            case .drop:
+                counters.refused(.plugin)
+                return acknowledge(fields.packetID, fields.qos, .success, on: connection)
+            case .refuse(let code): return refusePublish(fields, code, .plugin, on: connection)
+            }
+        }
+        let before = ledger.open.operations.count
+        let remembered = fields.qos == .exactlyOnce ? session.stored : nil
+        if let remembered, nodes.count > 1 || hold != nil || !relays.isEmpty {
+            let origin = PublishOrigin(
+                session: remembered.number, packetID: fields.packetID, topic: publication.topic, payload: publication.payload)
+            let relay = relays.removeValue(forKey: origin)
+            publication.withStorage {
+                $0.origin = origin
+                $0.exclusion = relay
+            }
+        }
+        if fields.retain, !retain(&publication), hold == nil { return refusePublish(fields, .quotaExceeded, .quota, on: connection) }
+        let hasReceivers = deliver(&publication, route: route)
+        let reason: ReasonCode = hasReceivers || connection.version != .v5 ? .success : .noMatchingSubscribers
+        if let remembered {
+            if hold != nil || publication.storage?.promise != nil {
+                if let origin = publication.storage?.origin { noteRelayed(origin, since: before, in: ledger) }
+                return rememberLater(
+                    publication, hold: hold, isStoring: ledger.open.operations.count > before, fields, on: connection, session: session, ledger)
+            }
+            ledger.append(.remember(fields.packetID, session: remembered.number))
+        }
+        slowForStore(publication.source)
+        if let hold { return holds.note(batch: ledger.open.number, token: hold) }
+        if fields.qos != .atMostOnce, remembered != nil || publication.storage?.hasDuty == true || ledger.open.operations.count > before {
+            ledger.hold(connection)
+        }
+        acknowledge(fields.packetID, fields.qos, reason, on: connection)
+    }
+
+    /// The acknowledgement, and the memory of the identifier, wait until every copy is stored and the plugins are done.
+    private func rememberLater(
+        _ publication: Publication, hold: UInt64?, isStoring: Bool, _ fields: PublishFields, on connection: ConnectionHandler, session: Session,
+        _ ledger: StoreLedger
+    ) {
+        let token = hold ?? holds.reserve()
+        let waiting: UInt64 = publication.storage?.promise == nil && !isStoring ? 0 : 1 << HeldPublishes.storeBit
+        if hold == nil {
+            let bytes = publication.byteCount + 64
+            beginHold(token, bytes: bytes, waiting: waiting, fields: fields, connection: connection, session: session)
+        } else {
+            holds.wait(token, for: waiting)
+        }
+        holds.rememberWhenDone(token)
+        guard waiting != 0 else { return }
+        let promise = publication.storage?.promise ?? StorePromise(.publish(0), node: nodes[index])
+        promise.name(.publish(HeldPublishes.token(token, ofPlugin: Int(HeldPublishes.storeBit))))
+        // The first keeper is this loop.
+        if isStoring { ledger.keepWhenStored(promise) } else { promise.keep() }
+    }
+
+    /// Whether a message could be acknowledged only after something is stored.
+    private func needsStore(_ fields: PublishFields, route: Int, session: Session) -> Bool {
+        routes[route].isStored || fields.retain || fields.qos == .exactlyOnce && session.stored != nil
+    }
+
+    /// Nothing can be stored now: v5 is told, MQTT 3 has no word for it and waits unread.
+    private func refuseForStore(_ fields: PublishFields, on connection: ConnectionHandler, session: Session, _ ledger: StoreLedger) {
+        guard connection.version != .v5 else { return refusePublish(fields, .quotaExceeded, .quota, on: connection) }
+        if fields.qos == .exactlyOnce { session.inbound.refused(fields.packetID) }
+        counters.statistics.messagesReceived[Int(fields.qos.rawValue)] &-= 1
+        counters.statistics.payloadBytesReceived[Int(fields.qos.rawValue)] &-= fields.payload.count
+        connection.mustComeAgain = true
+        connection.pause()
+        ledger.postponed.append(connection.reference)
     }
 
     /// Sends PUBACK or PUBREC, behind those that are held.
@@ -161,6 +253,14 @@ extension BrokerLoop {
             holds.cancel(token)
             return .proceed
         }
+        beginHold(token, bytes: message.byteCount + 64, waiting: waiting, fields: fields, connection: connection, session: session)
+        lastHold = token
+        return .hold
+    }
+
+    private func beginHold(
+        _ token: UInt64, bytes: Int, waiting: UInt64, fields: PublishFields, connection: ConnectionHandler, session: Session
+    ) {
         var sequence: UInt64 = 0
         if fields.qos == .atMostOnce {
             connection.heldQoS0 += 1
@@ -174,11 +274,10 @@ extension BrokerLoop {
         holds.hold(
             HeldPublishes.Hold(
                 session: reference(of: session), connection: connection.reference, gateSequence: sequence,
-                packetID: fields.packetID, qos: fields.qos, bytes: message.byteCount + 64, waiting: waiting, failure: nil),
+                packetID: fields.packetID, qos: fields.qos, bytes: bytes, waiting: waiting, failure: nil),
             token: token)
-        connection.heldBytes += message.byteCount + 64
+        connection.heldBytes += bytes
         pauseIfTooMuchIsHeld(connection)
-        return .hold
     }
 
     /// A held QoS 2 message that its client sends again: PUBREC goes to the connection that asked last.
@@ -212,8 +311,15 @@ extension BrokerLoop {
             session.inbound.endHold(hold.packetID)
             session.extras?.heldExactlyOnce[hold.packetID] = nil
             if hold.failure != nil { session.inbound.refused(hold.packetID) }
+            if hold.isToBeRemembered, let part = session.stored {
+                ledger?.append(
+                    hold.failure == nil ? .remember(hold.packetID, session: part.number) : .forget(hold.packetID, session: part.number))
+            }
         }
         guard let connection = connections[hold.connection], connection.phase == .connected else { return }
+        if let ledger {
+            if hold.isToBeRemembered { ledger.hold(connection) } else { ledger.hold(connection, until: hold.batch) }
+        }
         connection.heldBytes -= hold.bytes
         if hold.qos == .atMostOnce {
             connection.heldQoS0 -= 1

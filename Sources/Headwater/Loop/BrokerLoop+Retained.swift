@@ -2,6 +2,7 @@ import MQTTModel
 import MQTTSession
 import MQTTWire
 import Routing
+import Storage
 import Synchronization
 
 /// Retained messages (MQTT 5.0 section 3.3.1.3). Each topic has one owner, the loop that its hash names; a new
@@ -11,11 +12,13 @@ extension BrokerLoop {
     private static var pageSize: Int { 256 }
     private static var scanSize: Int { 8192 }
 
-    private func shard(of topic: UnsafeRawBufferPointer) -> Int {
-        guard nodes.count > 1 else { return 0 }
+    private func shard(of topic: UnsafeRawBufferPointer) -> Int { Self.shard(of: topic, loops: nodes.count) }
+
+    static func shard(of topic: UnsafeRawBufferPointer, loops: Int) -> Int {
+        guard loops > 1 else { return 0 }
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325  // FNV-1a: every loop must come to the same answer
         for byte in topic { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        return Int((hash >> 32) % UInt64(nodes.count))
+        return Int((hash >> 32) % UInt64(loops))
     }
 
     /// Sets, replaces or clears the retained message of the topic.
@@ -23,9 +26,14 @@ extension BrokerLoop {
     func retain(_ publication: inout Publication) -> Bool {
         let shard = shard(of: publication.topic)
         // What it replaces, only the topic's owner knows; elsewhere it counts as new.
-        let old = shard == index ? retained.get(publication.topic) : nil
+        let old = shard == index ? retained.get(publication.topic)?.message : nil
         guard publication.payload.isEmpty || hasRoomToRetain(publication.byteCount, inPlaceOf: old) else { return false }
-        if shard == index { retainHere(publication.message()) } else { write(.retain(publication.message()), to: shard) }
+        if shard == index {
+            retainHere(publication.message())
+        } else {
+            let duty = duty(for: &publication)
+            write(.retain(publication.message(), duty: duty), to: shard)
+        }
         return true
     }
 
@@ -36,10 +44,37 @@ extension BrokerLoop {
     }
 
     func retainHere(_ message: Message) {
-        let old = message.withParts { topic, _, payload in
+        let old = message.withParts { topic, _, payload -> Message? in
             // [MQTT-3.3.1-6] [MQTT-3.3.1-7] an empty payload clears
-            payload.isEmpty ? retained.remove(topic) : retained.set(topic, message)
+            guard !payload.isEmpty else { return retained.remove(topic).map { unstore($0) }?.message }
+            return retained.set(topic, storedSlot(message, inPlaceOf: ledger == nil ? nil : retained.get(topic)))?.message
         }
+        countRetained(message, inPlaceOf: old)
+    }
+
+    /// The slot of a new retained message, with its place in the store.
+    private func storedSlot(_ message: Message, inPlaceOf old: RetainedSlot?) -> RetainedSlot {
+        guard let ledger else { return RetainedSlot(message: message) }
+        let number = old?.number ?? ledger.service.takeRetainedNumber()
+        let operation = StoreOperation.retain(message, number: number)
+        if let old, old.storeBatch == ledger.open.number {
+            ledger.open.cancel(Int(old.storePlace))  // nobody needs the one that was to be written
+        }
+        return RetainedSlot(message: message, number: number, storeBatch: ledger.open.number, storePlace: ledger.append(operation))
+    }
+
+    private func unstore(_ slot: RetainedSlot) -> RetainedSlot {
+        ledger?.append(.clearRetained(number: slot.number))
+        return slot
+    }
+
+    /// From the store, at the start.
+    func restoreRetained(_ message: Message, number: UInt64) {
+        let old = message.withParts { topic, _, _ in retained.set(topic, RetainedSlot(message: message, number: number))?.message }
+        countRetained(message, inPlaceOf: old)
+    }
+
+    private func countRetained(_ message: Message, inPlaceOf old: Message?) {
         var messages = 0
         var bytes = 0
         if let old {
@@ -63,26 +98,26 @@ extension BrokerLoop {
     /// Removes what has expired, a slice at a time, while there is anything that may.
     func sweepRetained() {
         guard let cursor = retainedSweepCursor else { return }
-        var found: [Message] = []
+        var found: [RetainedSlot] = []
         let all = StaticString("#")
         let next = scanAll(all, from: cursor, into: &found)
         let now = clock.monotonicMilliseconds
-        for message in found where message.isExpired(atMilliseconds: now) { forget(message) }
+        for slot in found where slot.message.isExpired(atMilliseconds: now) { forget(slot.message) }
         retainedSweepCursor = next ?? (retained.count > 0 ? 0 : nil)
         if retainedSweepCursor != nil {
             addTimer(.retainedSweep, slot: 0, serial: 0, afterMilliseconds: next == nil ? 10_000 : 100)
         }
     }
 
-    private func scanAll(_ pattern: StaticString, from cursor: Int, into found: inout [Message]) -> Int? {
+    private func scanAll(_ pattern: StaticString, from cursor: Int, into found: inout [RetainedSlot]) -> Int? {
         let bytes = UnsafeRawBufferPointer(start: pattern.utf8Start, count: pattern.utf8CodeUnitCount)
         return retained.scan(bytes, from: cursor, examine: Self.scanSize, into: &found)
     }
 
     private func forget(_ message: Message) {
         message.withParts { topic, _, _ in
-            guard let current = retained.get(topic), current.isIdentical(to: message) else { return }
-            _ = retained.remove(topic)
+            guard let current = retained.get(topic), current.message.isIdentical(to: message) else { return }
+            _ = retained.remove(topic).map { unstore($0) }
             counters.statistics.retainedMessages -= 1
             counters.statistics.retainedBytes -= message.byteCount
             totals.retainedMessages.subtract(1, ordering: .relaxed)
@@ -128,7 +163,7 @@ extension BrokerLoop {
         // another loop's topics that is not known here.
         if replay.pageShard == index {
             let current = message.withParts { topic, _, _ in retained.get(topic) }
-            guard let current, current.isIdentical(to: message) else { return }
+            guard let current, current.message.isIdentical(to: message) else { return }
         }
         Publication.with(message, source: nil, nowMilliseconds: clock.monotonicMilliseconds) { publication in
             deliver(
@@ -147,14 +182,24 @@ extension BrokerLoop {
 
     /// Few matches come from a walk of the tree at once; many from a scan over the slots, page by page.
     private func page(for query: RetainedQuery) -> RetainedPage {
-        var messages: [Message] = []
+        var found: [RetainedSlot] = []
         var next: Int?
         var pattern = query.pattern
         pattern.withUTF8 {
             let bytes = UnsafeRawBufferPointer($0)
-            if query.cursor == nil, retained.collect(bytes, limit: Self.pageSize, into: &messages) { return }
-            next = retained.scan(bytes, from: query.cursor ?? 0, examine: Self.scanSize, into: &messages)
+            if query.cursor == nil, retained.collect(bytes, limit: Self.pageSize, into: &found) { return }
+            next = retained.scan(bytes, from: query.cursor ?? 0, examine: Self.scanSize, into: &found)
         }
-        return RetainedPage(shard: index, session: query.session, replay: query.replay, messages: messages, next: next)
+        return RetainedPage(shard: index, session: query.session, replay: query.replay, messages: found.map(\.message), next: next)
     }
+}
+
+/// A retained message, and where the store has it.
+struct RetainedSlot {
+    let message: Message
+    /// Of the record; the same for all messages of the topic.
+    var number: UInt64 = 0
+    /// The batch that it went into, and its place there.
+    var storeBatch: UInt64 = 0
+    var storePlace: UInt32 = 0
 }

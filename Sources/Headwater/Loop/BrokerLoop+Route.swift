@@ -3,6 +3,7 @@ import MQTTSession
 import MQTTWire
 import PluginAPI
 import Routing
+import Storage
 
 /// Who gets a message: the cached answer of the tree, and the delivery to each receiver.
 extension BrokerLoop {
@@ -30,6 +31,7 @@ extension BrokerLoop {
             for match in matches.matches {
                 switch subscribers[Int(match.subscriber)] {
                 case .session(let session):
+                    if session.stored != nil, match.qos != .atMostOnce { entry.isStored = true }
                     var identifiers: Int32 = -1
                     if match.identifierCount > 0 {
                         identifiers = Int32(entry.identifiers.count)
@@ -38,8 +40,16 @@ extension BrokerLoop {
                     entry.targets.append(RouteTarget(
                         session: Unmanaged.passUnretained(session), identifiers: identifiers, qos: match.qos,
                         retainAsPublished: match.retainAsPublished, noLocalAll: match.noLocalAll, noLocalSome: match.noLocalSome))
-                case .share: entry.shareSlots.append(match.subscriber)
-                case .loop(let loop): if loop != self.index { entry.otherLoops |= 1 << UInt64(loop) }
+                case .share:
+                    entry.shareSlots.append(match.subscriber)
+                    entry.isStored = ledger != nil
+                case .loop(let loop) where loop != self.index:
+                    entry.otherLoops |= 1 << UInt64(loop)
+                    if match.qos != .atMostOnce, ledger != nil {
+                        entry.storingLoops |= 1 << UInt64(loop)
+                        entry.isStored = true
+                    }
+                case .loop: break
                 case .free: break
                 }
             }
@@ -72,7 +82,7 @@ extension BrokerLoop {
             for target in targets { deliver(&publication, to: target, of: index, fansOut: true) }
         }
         let otherLoops = routes[index].otherLoops
-        if otherLoops != 0 { sendToOtherLoops(publication.message(), otherLoops, source: publication.source) }
+        if otherLoops != 0 { sendToOtherLoops(&publication, otherLoops, storing: routes[index].storingLoops) }
         if !routes[index].shareSlots.isEmpty {
             for slot in routes[index].shareSlots {
                 if case .share(let state) = subscribers[Int(slot)] { deliverShared(&publication, of: state) }
@@ -85,11 +95,32 @@ extension BrokerLoop {
         return true
     }
 
-    private func sendToOtherLoops(_ message: Message, _ loops: UInt64, source: ConnectionReference?) {
+    private func sendToOtherLoops(_ publication: inout Publication, _ loops: UInt64, storing: UInt64) {
+        let message = publication.message()
         for loop in nodes.indices where loops & (1 << UInt64(loop)) != 0 {
-            write(.publish(message, from: source), to: loop)
-            slow(source, if: loop)
+            let duty = storing & (1 << UInt64(loop)) != 0 ? duty(for: &publication) : nil
+            write(.publish(message, from: publication.source, duty: duty), to: loop)
+            slow(publication.source, if: loop)
         }
+    }
+
+    /// What another loop is to say when it has stored the message; `nil`: nobody waits for that.
+    func duty(for publication: inout Publication) -> StoreDuty? {
+        guard publication.qos != .atMostOnce, let ledger else { return nil }
+        // A message that came from another loop: its promise goes on to the next.
+        if let storage = publication.storage, let promise = storage.promise {
+            promise.addKeeper()
+            return StoreDuty(promise: promise, origin: storage.origin, exclusion: storage.exclusion)
+        }
+        guard let storage = publication.storage, let origin = storage.origin else {
+            publication.withStorage { $0.hasDuty = true }
+            return StoreDuty(promise: ledger.promiseOfOpenBatch(node: nodes[index]), origin: nil, exclusion: nil)
+        }
+        // Named when it is known what waits for it; its first keeper is this loop.
+        let promise = StorePromise(.publish(0), node: nodes[index])
+        promise.addKeeper()
+        storage.promise = promise
+        return StoreDuty(promise: promise, origin: origin, exclusion: storage.exclusion)
     }
 
     /// A loop that does not keep up is a receiver like any other: a publisher of this loop that feeds it waits. What is on
@@ -103,9 +134,15 @@ extension BrokerLoop {
         waitingForLoop[loop].append(source)
     }
 
-    func routeFromOtherLoop(_ message: Message, source: ConnectionReference?) {
+    func routeFromOtherLoop(_ message: Message, source: ConnectionReference?, duty: StoreDuty?) {
+        let before = operationCount
+        defer {
+            settle(duty, operationsBefore: before)
+            slowForStore(source)
+        }
         Publication.with(message, source: source, nowMilliseconds: clock.monotonicMilliseconds) { publication in
             guard let index = route(for: publication.topic) else { return }
+            publication.take(duty)
             let targets = routes[index].targets
             images.begin()
             for target in targets { deliver(&publication, to: target, of: index, fansOut: true) }
@@ -121,10 +158,20 @@ extension BrokerLoop {
     /// the same client.
     func route(_ message: Message) {
         Publication.with(message, source: nil, nowMilliseconds: clock.monotonicMilliseconds) { publication in
-            guard let index = route(for: publication.topic) else { return }
-            if message.isRetained { _ = retain(&publication) }
-            _ = deliver(&publication, route: index)
+            route(&publication)
         }
+    }
+
+    func route(_ publication: inout Publication) {
+        guard let index = route(for: publication.topic) else { return }
+        if publication.isRetained { _ = retain(&publication) }
+        _ = deliver(&publication, route: index)
+    }
+
+    /// Whether the session has the message from before the broker was restarted.
+    private func isExcluded(_ session: Session, from publication: Publication) -> Bool {
+        guard let part = session.stored, let exclusion = publication.storage?.exclusion else { return false }
+        return exclusion.sessions.contains(part.number)
     }
 
     @inline(__always)
@@ -149,6 +196,7 @@ extension BrokerLoop {
             identifiers = match.identifierCount == 0 ? nil : Array(ownMatches.identifiers(of: match))
         }
         let retain = target.retainAsPublished && publication.isRetained
+        if publication.storage != nil, isExcluded(session, from: publication) { return }
         deliver(&publication, to: session, qos: qos, retain: retain, identifiers: identifiers, share: nil, fansOut: fansOut)
     }
 }

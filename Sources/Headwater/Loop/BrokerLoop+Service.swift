@@ -23,9 +23,16 @@ extension BrokerLoop {
     }
 
     /// A message of an embedding program or a plugin.
-    func publish(_ message: Message) {
+    /// - Parameter done: Called when what it led to is stored.
+    func publish(_ message: Message, done: (@Sendable () -> Void)? = nil) {
         beginWork()
-        route(message)
+        let before = operationCount
+        let hasDuty = Publication.with(message, source: nil, nowMilliseconds: clock.monotonicMilliseconds) { publication in
+            route(&publication)
+            return publication.storage?.hasDuty == true
+        }
+        guard let done else { return }
+        if let ledger, hasDuty || operationCount > before, ledger.service.isAwaited { ledger.whenComplete(done) } else { done() }
     }
 
     func unsubscribe(_ reference: SessionReference) {

@@ -4,6 +4,7 @@ import MQTTSession
 import MQTTWire
 import PluginAPI
 import Routing
+import Storage
 
 /// Sessions from birth to end, and the wills they leave (MQTT 5.0 sections 4.1 and 3.1.2.5).
 extension BrokerLoop {
@@ -44,14 +45,20 @@ extension BrokerLoop {
             clientLog.line(.info, "disconnected", nowMilliseconds: clock.monotonicMilliseconds, metadata: metadata)
             for hook in hooks.disconnected { hook.clientDisconnected(client, reason: reason) }
         }
+        if session.stored != nil { session.withExtras { $0.disconnectedAt = clock.unixMilliseconds } }
         planWill(of: session, ending: ending)
         guard session.isPersistent else { return end(session) }
         handOverShared(session)
-        if session.expirySeconds != .max {
-            let wait = UInt64(session.expirySeconds) * 1000
-            session.withExtras { $0.endsAtMilliseconds = clock.monotonicMilliseconds + wait }
-            addTimer(.sessionEnd, slot: session.slot, serial: session.serial, afterMilliseconds: wait)
-        }
+        if let part = session.stored { leaveToStore(session, part) }
+        endLater(session, afterMilliseconds: UInt64(session.expirySeconds) * 1000)
+        save(session)
+    }
+
+    /// The session is over when nobody has connected by then.
+    func endLater(_ session: Session, afterMilliseconds wait: UInt64) {
+        guard session.expirySeconds != .max else { return }
+        session.withExtras { $0.endsAtMilliseconds = clock.monotonicMilliseconds + wait }
+        addTimer(.sessionEnd, slot: session.slot, serial: session.serial, afterMilliseconds: wait)
     }
 
     func endIfDue(_ session: Session) {
@@ -61,14 +68,11 @@ extension BrokerLoop {
 
     /// The session is over: everything it had is given back, and what waited for it is dropped and counted.
     func end(_ session: Session) {
-        if let planned = session.extras?.will {
-            session.extras?.will = nil
-            publish(planned, of: session)  // a will delayed beyond its session is due at the session's end
-        }
+        publishWill(of: session)  // a will delayed beyond its session is due at the session's end
         for subscription in session.subscriptions.all {
             let pattern = nodes.count > 1 ? tree.pattern(of: subscription) : ""
             tree.remove(subscription: subscription)
-            if nodes.count > 1 { retract(pattern) }
+            if nodes.count > 1 { retract(pattern, isStored: session.stored != nil) }
         }
         counters.statistics.subscriptions -= session.subscriptions.count
         session.subscriptions.removeAll()
@@ -78,6 +82,7 @@ extension BrokerLoop {
         counters.statistics.queuedBytes -= session.pending.bytes
         counters.statistics.queuedMessages -= session.pending.removeAll()
         session.outbound = OutboundFlow()
+        endStoring(session)
         if sessionsByKey[session.key] === session {
             sessionsByKey[session.key] = nil
             if nodes.count > 1, session.key != keyInTransition { directory.release(session.key, by: index) }
@@ -91,13 +96,11 @@ extension BrokerLoop {
 
     // MARK: Wills
 
-    private func planWill(of session: Session, ending: WillPlan.Ending) {
+    func planWill(of session: Session, ending: WillPlan.Ending) {
         guard let planned = session.extras?.will else { return }
         switch WillPlan(ending: ending, delaySeconds: planned.will.delaySeconds, sessionExpirySeconds: session.expirySeconds) {
         case .discard: session.extras?.will = nil
-        case .publishNow:
-            session.extras?.will = nil
-            publish(planned, of: session)
+        case .publishNow: publishWill(of: session)
         case .publishAfter(let seconds):
             let wait = UInt64(seconds) * 1000
             session.extras?.will?.dueAtMilliseconds = clock.monotonicMilliseconds + wait
@@ -107,26 +110,74 @@ extension BrokerLoop {
 
     func publishWillIfDue(_ session: Session) {
         guard let planned = session.extras?.will, let due = planned.dueAtMilliseconds, due <= clock.monotonicMilliseconds else { return }
-        session.extras?.will = nil
-        publish(planned, of: session)
+        publishWill(of: session)
     }
 
-    private func publish(_ planned: PlannedWill, of session: Session) {
+    /// The store forgets a will when those who are to have it are in the store, so that a crash repeats it rather than losing it.
+    private func publishWill(of session: Session) {
+        guard let planned = session.extras?.will else { return }
+        session.extras?.will = nil
+        let number = session.stored?.number ?? 0
+        guard let promise = publish(planned, of: session) else { return save(session) }
+        session.extras?.leavingWill = planned
+        promise.name(.will(reference(of: session), number: number))
+        promise.keep()
+    }
+
+    /// What the store has of a session goes.
+    private func endStoring(_ session: Session) {
+        guard let part = session.stored, let ledger else { return }
+        counters.dropped(.sessionEnded, part.spooledCount)
+        counters.statistics.queuedMessages -= part.spooledCount
+        counters.statistics.queuedBytes -= part.spooledBytes
+        part.readNumber += 1
+        part.isReading = false
+        part.spooledCount = 0
+        part.spooledBytes = 0
+        storedSessions[part.number] = nil
+        // One whose will is on its way ends with its arrival (`kept`).
+        if session.extras?.leavingWill == nil { ledger.append(.endSession(part.number)) }
+        session.stored = nil
+    }
+
+    /// - Returns: The promise that other loops keep for it, with one keeper left for the caller; `nil`: nobody has to.
+    private func publish(_ planned: PlannedWill, of session: Session) -> StorePromise? {
         let will = planned.will
-        guard let topic = try? TopicName(will.topic) else { return }
+        guard let topic = try? TopicName(will.topic) else { return nil }
         var text = will.topic
         for hook in hooks.authorizePublish {
             let decision = text.withUTF8 {
                 hook.mayPublish(planned.client, topic: UnsafeRawBufferPointer($0), qos: will.qos, isRetained: will.retain)
             }
-            if case .deny = decision { return counters.refused(.notAuthorized) }
+            if case .deny = decision {
+                counters.refused(.notAuthorized)
+                return nil
+            }
         }
         counters.statistics.willsPublished += 1
         let message = Message(
             topic: topic, payload: will.payload, qos: will.qos, isRetained: will.retain, properties: will.properties,
             expirySeconds: will.expirySeconds, publisher: planned.client, sourceSession: session.serial, received: clock)
         showPlugins(message)
-        route(message)
+        guard let part = session.stored, let ledger, will.qos != .atMostOnce else {
+            route(message)
+            return nil
+        }
+        // Like a QoS 2 publish of the session with packet identifier 0: published again after a crash, it goes only to those who
+        // don't have it.
+        let before = operationCount
+        return Publication.with(message, source: nil, nowMilliseconds: clock.monotonicMilliseconds) { publication in
+            let origin = PublishOrigin(session: part.number, packetID: 0, topic: publication.topic, payload: publication.payload)
+            let relay = relays.removeValue(forKey: origin)
+            publication.withStorage {
+                $0.origin = origin
+                $0.exclusion = relay
+            }
+            route(&publication)
+            let promise = publication.storage?.promise
+            if promise != nil { noteRelayed(origin, since: before, in: ledger) }
+            return promise
+        }
     }
 
     /// A will has a publisher, but nobody who waits for an acknowledgement.

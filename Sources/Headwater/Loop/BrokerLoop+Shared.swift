@@ -2,10 +2,17 @@ import MQTTModel
 import MQTTSession
 import MQTTWire
 import Routing
+import Storage
 
 /// Shared subscriptions (MQTT 5.0 section 4.8.2). Each group has one owner, the loop that its hash names: it knows the
 /// members, wherever they live, and chooses one for each message.
 extension BrokerLoop {
+    /// The group that a stored message names.
+    func shareReference(text: String, of session: Session) -> ShareReference? {
+        if let known = session.extras?.shares[ExactText(text)] { return known }
+        return (try? TopicFilter(text)).flatMap { $0.isShared ? shareReference($0, of: session) : nil }
+    }
+
     private func shareReference(_ filter: TopicFilter, of session: Session) -> ShareReference {
         let key = ShareReference.Key(tenant: session.key.tenant, name: filter.shareName ?? "", pattern: filter.pattern)
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
@@ -54,9 +61,12 @@ extension BrokerLoop {
     }
 
     private func tellInterest(in reference: ShareReference, delta: Int) {
-        changeInterest(reference.key.pattern.string, of: reference.ownerLoop, by: delta)
+        // Whether a member is stored, its owner knows: the others take it that one is.
+        let storedDelta = ledger == nil ? 0 : delta
+        changeInterest(reference.key.pattern.string, of: reference.ownerLoop, by: delta, storedBy: storedDelta)
         for loop in nodes.indices where loop != index && loop != reference.ownerLoop {
-            write(.interest(pattern: reference.key.pattern.string, loop: reference.ownerLoop, delta: delta), to: loop)
+            write(
+                .interest(pattern: reference.key.pattern.string, loop: reference.ownerLoop, delta: delta, storedDelta: storedDelta), to: loop)
         }
     }
 
@@ -89,6 +99,8 @@ extension BrokerLoop {
         let member = reference(of: session)
         func goes(_ delivery: Delivery) -> Bool {
             guard let share = delivery.share else { return false }
+            // Until another loop has stored it the client could come back and get it too.
+            if delivery.qos == .exactlyOnce, session.stored != nil, !isEnding { return false }
             // Where nobody else is online, it may as well stay. Of a group elsewhere only the owner knows.
             return isEnding || share.ownerLoop != index || shares[share.key]?.group.hasOnlineMember(excluding: member.serial) == true
         }
@@ -103,10 +115,11 @@ extension BrokerLoop {
         for delivery in inflight + waiting {
             guard let share = delivery.share else { continue }
             counters.statistics.deliveriesDue -= 1  // counted anew where it goes
+            let storage = takeFromStore(delivery, of: session)
             if share.ownerLoop == index {
-                passOn(delivery.message, of: share, retain: delivery.retain, from: member)
+                passOn(delivery.message, of: share, retain: delivery.retain, from: member, storage: storage)
             } else {
-                write(.shareReturn(share, delivery.message, retain: delivery.retain, from: member), to: share.ownerLoop)
+                write(.shareReturn(share, delivery.message, retain: delivery.retain, from: member, storage: storage), to: share.ownerLoop)
             }
         }
     }
@@ -114,16 +127,25 @@ extension BrokerLoop {
     /// For the member that its group's owner has chosen.
     func deliverShared(
         _ message: Message, of reference: ShareReference, to member: SessionReference, options: SubscriptionOptions,
-        source: ConnectionReference?
+        source: ConnectionReference?, storage: ShareStorage
     ) {
         guard let session = session(member) else {
             // It ended while the letter was under way.
-            if reference.ownerLoop == index { return passOn(message, of: reference, retain: false, from: member) }
-            return write(.shareReturn(reference, message, retain: false, from: member), to: reference.ownerLoop)
+            if reference.ownerLoop == index { return passOn(message, of: reference, retain: false, from: member, storage: storage) }
+            return write(.shareReturn(reference, message, retain: false, from: member, storage: storage), to: reference.ownerLoop)
         }
+        let before = operationCount
         Publication.with(message, source: source, nowMilliseconds: clock.monotonicMilliseconds) { publication in
             deliver(&publication, of: reference, to: session, options: options)
         }
+        settle(storage.duty, operationsBefore: before)
+        leaveOldPlace(storage)
+        slowForStore(source)
+    }
+
+    /// The message has its new place: the old one goes in the same transaction.
+    private func leaveOldPlace(_ storage: ShareStorage) {
+        if let replaced = storage.replaced { ledger?.append(replaced, isUrgent: false) }
     }
 
     private func deliver(
@@ -166,12 +188,13 @@ extension BrokerLoop {
     }
 
     func deliverShared(_ publication: inout Publication, of state: ShareState) {
+        if let exclusion = publication.storage?.exclusion, exclusion.shares.contains(state.reference.filter) { return }
         guard let chosen = state.group.choose(), let member = state.members[chosen.id] else { return dropWithoutMember() }
         if Int(member.reference.loop) != index {
             write(
                 .shareDelivery(
                     state.reference, publication.message(), member: member.reference, options: member.options,
-                    from: publication.source),
+                    from: publication.source, storage: ShareStorage(duty: duty(for: &publication))),
                 to: Int(member.reference.loop))
             return slow(publication.source, if: Int(member.reference.loop))
         }
@@ -179,21 +202,23 @@ extension BrokerLoop {
         deliver(&publication, of: state.reference, to: session, options: member.options)
     }
 
-    private func dropWithoutMember() {
+    private func dropWithoutMember(_ storage: ShareStorage = .none) {
+        storage.duty?.promise.keep()
+        leaveOldPlace(storage)
         counters.statistics.deliveriesDue += 1
         counters.dropped(.noShareMember)
     }
 
     /// A message that a member gave back: to another one if anybody is online, else back to a member that keeps it.
-    func passOn(_ message: Message, of reference: ShareReference, retain: Bool, from old: SessionReference) {
-        guard let state = shares[reference.key] else { return dropWithoutMember() }
+    func passOn(_ message: Message, of reference: ShareReference, retain: Bool, from old: SessionReference, storage: ShareStorage) {
+        guard let state = shares[reference.key] else { return dropWithoutMember(storage) }
         let chosen = state.group.choose(excluding: state.group.hasOnlineMember(excluding: old.serial) ? old.serial : nil)
-        guard let chosen, let member = state.members[chosen.id] else { return dropWithoutMember() }
+        guard let chosen, let member = state.members[chosen.id] else { return dropWithoutMember(storage) }
         if Int(member.reference.loop) != index {
             return write(
-                .shareDelivery(reference, message, member: member.reference, options: member.options, from: nil),
+                .shareDelivery(reference, message, member: member.reference, options: member.options, from: nil, storage: storage),
                 to: Int(member.reference.loop))
         }
-        deliverShared(message, of: reference, to: member.reference, options: member.options, source: nil)
+        deliverShared(message, of: reference, to: member.reference, options: member.options, source: nil, storage: storage)
     }
 }

@@ -8,12 +8,14 @@ import Routing
 extension BrokerLoop {
     func received(_ subscribe: Subscribe, on connection: ConnectionHandler) {
         guard let session = connection.session, let client = connection.client else { return }
+        let before = operationCount
         var reasons: [ReasonCode] = []
         var replays: [(TopicFilter, QoS)] = []
         for entry in subscribe.entries {
             let reason = add(entry, identifier: subscribe.subscriptionID ?? 0, of: session, client: client, replays: &replays)
             reasons.append(connection.version == .v5 || !reason.isError ? reason : .unspecifiedError)
         }
+        if operationCount > before { ledger?.hold(connection) }
         connection.send(.subAck(SubAck(packetID: subscribe.packetID, reasons: reasons)))
         for (filter, qos) in replays { startReplay(filter.pattern, qos: qos, identifier: subscribe.subscriptionID ?? 0, to: session) }
     }
@@ -34,11 +36,14 @@ extension BrokerLoop {
         }
         let options = SubscriptionOptions(
             qos: qos, noLocal: entry.noLocal, retainAsPublished: entry.retainAsPublished, subscriptionID: identifier)
+        if session.stored != nil, ledger?.isRefusing == true { return .quotaExceeded }
         let isFull = session.subscriptions.count + (session.extras?.shares.count ?? 0) >= configuration.limits.maxSubscriptionsPerSession
         if filter.isShared {
             guard enter(session, into: filter, options: options, mayAdd: !isFull) else { return .quotaExceeded }
+            saveSubscription(filter, options, of: session)
         } else {
             guard let isNew = insert(filter.pattern, options: options, for: session, mayAdd: !isFull) else { return .quotaExceeded }
+            saveSubscription(filter, options, of: session)
             switch entry.retainHandling {
             case .sendAtSubscribe: replays.append((filter, qos))
             case .sendIfNew: if isNew { replays.append((filter, qos)) }
@@ -61,23 +66,31 @@ extension BrokerLoop {
         if !inserted.existed {
             session.subscriptions.append(inserted.subscription)
             counters.statistics.subscriptions += 1
-            if nodes.count > 1 { announce(pattern) }
+            if nodes.count > 1 { announce(pattern, isStored: session.stored != nil) }
         }
         return !inserted.existed
     }
 
     func received(_ unsubscribe: Unsubscribe, on connection: ConnectionHandler) {
         guard let session = connection.session, let client = connection.client else { return }
+        let before = operationCount
         var reasons: [ReasonCode] = []
         for text in unsubscribe.filters {
+            if session.stored != nil, ledger?.hasFailed == true, connection.version == .v5 {
+                reasons.append(.implementationSpecificError)
+                continue
+            }
             guard let filter = try? TopicFilter(text) else {
                 reasons.append(.topicFilterInvalid)
                 continue
             }
             let existed = filter.isShared ? exit(session, from: filter) : remove(filter.pattern, of: session)
             reasons.append(existed ? .success : .noSubscriptionExisted)
+            if existed { removeSubscription(filter, of: session) }
             if existed { for hook in hooks.unsubscribed { hook.unsubscribed(client, filter: filter) } }
         }
+        // What is not there may have been removed on a connection that has gone, and that not be stored yet.
+        if session.stored != nil, operationCount > before || ledger?.hasFailed == false { ledger?.hold(connection) }
         connection.send(.unsubAck(UnsubAck(packetID: unsubscribe.packetID, reasons: reasons)))
     }
 
@@ -88,38 +101,41 @@ extension BrokerLoop {
         session.subscriptions.remove(subscription)
         session.extras?.replays.cancel(pattern)
         counters.statistics.subscriptions -= 1
-        if nodes.count > 1 { retract(pattern) }
+        if nodes.count > 1 { retract(pattern, isStored: session.stored != nil) }
         return true
     }
 
     // MARK: What other loops know
 
-    /// A subscription here: the first one with this pattern is told to the other loops. The letters leave before SUBACK.
-    private func announce(_ pattern: String) {
-        let count = announced[ExactText(pattern), default: 0] + 1
-        announced[ExactText(pattern)] = count
-        if count == 1 { writeToAll(.interest(pattern: pattern, loop: index, delta: 1)) }
+    /// A subscription here: the first one with this pattern is told to the other loops, and the first one that the store has.
+    /// The letters leave before SUBACK.
+    private func announce(_ pattern: String, isStored: Bool) { changeAnnounced(pattern, by: 1, isStored: isStored) }
+
+    func retract(_ pattern: String, isStored: Bool) { changeAnnounced(pattern, by: -1, isStored: isStored) }
+
+    private func changeAnnounced(_ pattern: String, by delta: Int, isStored: Bool) {
+        let before = announced[ExactText(pattern)] ?? InterestCount()
+        let after = InterestCount(all: before.all + delta, stored: before.stored + (isStored ? delta : 0))
+        announced[ExactText(pattern)] = after.all > 0 ? after : nil
+        func change(_ old: Int, _ new: Int) -> Int { min(max(new, 0), 1) - min(max(old, 0), 1) }
+        let (all, stored) = (change(before.all, after.all), change(before.stored, after.stored))
+        if all != 0 || stored != 0 { writeToAll(.interest(pattern: pattern, loop: index, delta: all, storedDelta: stored)) }
     }
 
-    func retract(_ pattern: String) {
-        guard let count = announced[ExactText(pattern)] else { return }
-        announced[ExactText(pattern)] = count > 1 ? count - 1 : nil
-        if count == 1 { writeToAll(.interest(pattern: pattern, loop: index, delta: -1)) }
-    }
-
-    /// A loop's interest is a subscriber of the tree like any other, in the slot that has the loop's number.
-    func changeInterest(_ pattern: String, of loop: Int, by delta: Int) {
+    /// A loop's interest is a subscriber of the tree like any other, in the slot that has the loop's number. Its QoS says whether
+    /// the store has a session that is interested.
+    func changeInterest(_ pattern: String, of loop: Int, by delta: Int, storedBy storedDelta: Int) {
         guard loop != index else { return }
         let interest = Interest(pattern: ExactText(pattern), loop: loop)
-        let before = interests[interest] ?? 0
-        let after = before + delta
-        interests[interest] = after == 0 ? nil : after
+        let before = interests[interest] ?? InterestCount()
+        let after = InterestCount(all: before.all + delta, stored: before.stored + storedDelta)
+        interests[interest] = after == InterestCount() ? nil : after
         var text = pattern
         text.withUTF8 {
             let bytes = UnsafeRawBufferPointer($0)
-            if before <= 0, after > 0 {
-                tree.insert(bytes, subscriber: UInt32(loop), options: SubscriptionOptions(qos: .exactlyOnce))
-            } else if before > 0, after <= 0 {
+            if after.all > 0, before.all <= 0 || (before.stored > 0) != (after.stored > 0) {
+                tree.insert(bytes, subscriber: UInt32(loop), options: SubscriptionOptions(qos: after.stored > 0 ? .exactlyOnce : .atMostOnce))
+            } else if before.all > 0, after.all <= 0 {
                 tree.remove(bytes, subscriber: UInt32(loop))
             }
         }

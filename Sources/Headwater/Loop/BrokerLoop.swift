@@ -6,6 +6,7 @@ import MQTTWire
 import NIOCore
 import PluginAPI
 import Routing
+import Storage
 
 /// One node of the in-process cluster: an event loop with its connections, its sessions, its topic tree and its shard
 /// of the retained messages. Everything here is touched on the loop only; other loops write letters.
@@ -55,17 +56,25 @@ final class BrokerLoop {
     @exclusivity(unchecked) var routes = RouteCache<RouteEntry>(maximumLines: BrokerLoop.maxCachedRoutes, empty: RouteEntry())
     /// Room for targets in all entries of `routes`.
     @exclusivity(unchecked) var cachedTargets = 0
-    @exclusivity(unchecked) var retained = RetainedTree<Message>()
+    @exclusivity(unchecked) var retained = RetainedTree<RetainedSlot>()
+    /// `nil`: everything is in memory.
+    let ledger: StoreLedger?
+    /// Sessions that the store has, by the number that they have there.
+    @exclusivity(unchecked) var storedSessions: [UInt64: Session] = [:]
+    /// Publishes that were stored in part when the broker ended; their clients send them again.
+    @exclusivity(unchecked) var relays: [PublishOrigin: Relay] = [:]
     @exclusivity(unchecked) var shares: [ShareReference.Key: ShareState] = [:]
     /// Subscriptions of this loop's sessions by pattern, to tell the other loops of the first and the last.
-    @exclusivity(unchecked) var announced: [ExactText: Int] = [:]
+    @exclusivity(unchecked) var announced: [ExactText: InterestCount] = [:]
     /// What other loops announced, counted.
-    @exclusivity(unchecked) var interests: [Interest: Int] = [:]
+    @exclusivity(unchecked) var interests: [Interest: InterestCount] = [:]
 
     @exclusivity(unchecked) var images = ImageCache()
     @exclusivity(unchecked) var propertyScratch: [UInt8] = []
     @exclusivity(unchecked) var scratch: [UInt8] = []
     @exclusivity(unchecked) var holds = HeldPublishes()
+    /// Token of the publish that plugins have held last.
+    @exclusivity(unchecked) var lastHold: UInt64 = 0
     @exclusivity(unchecked) var timers = TimerQueue()
     let pool = BlockPool()
 
@@ -85,6 +94,12 @@ final class BrokerLoop {
     @exclusivity(unchecked) private var timerTaskDeadline = UInt64.max
     @exclusivity(unchecked) var retainedSweepCursor: Int?
     @exclusivity(unchecked) var isStopping = false
+
+    struct InterestCount: Equatable {
+        var all = 0
+        /// Of those, for sessions that the store has.
+        var stored = 0
+    }
 
     struct Interest: Hashable {
         let pattern: ExactText
@@ -120,6 +135,7 @@ final class BrokerLoop {
         outboxBytes = shared.nodes.map { _ in 0 }
         waitingForLoop = shared.nodes.map { _ in [] }
         counters.statistics.eventLoops = 1
+        ledger = shared.store.map { StoreLedger($0) }
     }
 
     // MARK: The tick
@@ -195,6 +211,7 @@ final class BrokerLoop {
             outboxes[loop] = []
             outboxBytes[loop] = 0
         }
+        if let ledger { settleStore(ledger) }
         for connection in touched {
             connection.isTouched = false
             connection.flush()
@@ -232,9 +249,13 @@ final class BrokerLoop {
 
     private func read(_ letter: Letter) {
         switch letter {
-        case .publish(let message, let source): routeFromOtherLoop(message, source: source)
-        case .interest(let pattern, let loop, let delta): changeInterest(pattern, of: loop, by: delta)
-        case .retain(let message): retainHere(message)
+        case .publish(let message, let source, let duty): routeFromOtherLoop(message, source: source, duty: duty)
+        case .interest(let pattern, let loop, let delta, let storedDelta):
+            changeInterest(pattern, of: loop, by: delta, storedBy: storedDelta)
+        case .retain(let message, let duty):
+            let before = operationCount
+            retainHere(message)
+            settle(duty, operationsBefore: before)
         case .retainedQuery(let query): answer(query)
         case .retainedPage(let page): received(page)
         case .joinShare(let reference, let member, let options, let isOnline):
@@ -244,10 +265,10 @@ final class BrokerLoop {
             shares[reference.key]?.group.setOnline(member.serial, isOnline)
         case .shareMemberCongested(let reference, let member, let isCongested):
             shares[reference.key]?.group.setCongested(member.serial, isCongested)
-        case .shareReturn(let reference, let message, let retain, let member):
-            passOn(message, of: reference, retain: retain, from: member)
-        case .shareDelivery(let reference, let message, let member, let options, let source):
-            deliverShared(message, of: reference, to: member, options: options, source: source)
+        case .shareReturn(let reference, let message, let retain, let member, let storage):
+            passOn(message, of: reference, retain: retain, from: member, storage: storage)
+        case .shareDelivery(let reference, let message, let member, let options, let source, let storage):
+            deliverShared(message, of: reference, to: member, options: options, source: source, storage: storage)
         case .adopt(let transfer): adopt(transfer)
         case .slow(let reference): connections[reference]?.pause()
         case .resume(let reference): connections[reference]?.unpause()
@@ -279,7 +300,8 @@ final class BrokerLoop {
         case .sessionEnd: return extras?.endsAtMilliseconds == timer.deadlineMilliseconds
         case .will: return extras?.will?.dueAtMilliseconds == timer.deadlineMilliseconds
         case .stalledReceiver: return extras.map { !$0.waitingPublishers.isEmpty } ?? false
-        case .retainedSweep: return true
+        case .retainedSweep, .commitWindow: return true
+        case .readAgain: return session(atSlot: timer.slot, serial: timer.serial) != nil
         }
     }
 
@@ -325,6 +347,10 @@ final class BrokerLoop {
             if let session = session(atSlot: timer.slot, serial: timer.serial) { checkProgress(session) }
         case .retainedSweep:
             sweepRetained()
+        case .commitWindow:
+            commitWindowPassed(timer.serial)
+        case .readAgain:
+            if let session = session(atSlot: timer.slot, serial: timer.serial) { readOn(session) }
         }
     }
 

@@ -76,6 +76,12 @@ final class ConnectionHandler: ChannelInboundHandler {
     @exclusivity(unchecked) var doom: DisconnectReason?
 
     @exclusivity(unchecked) var output = OutputBuffer()
+    /// Where bytes begin that may not leave before a batch is stored, in order of both. Few: batches complete one after the other.
+    @exclusivity(unchecked) private var marks: [(batch: UInt64, offset: Int)] = []
+    /// The first mark's offset; `Int.max` without one.
+    @exclusivity(unchecked) private var writableBytes = Int.max
+    /// PUBLISH can't be taken now: it stays unread, and comes again.
+    @exclusivity(unchecked) var mustComeAgain = false
     /// Bytes that NIO holds because the socket was full.
     @exclusivity(unchecked) private var bytesInChannel = 0
     /// Writes that went through.
@@ -207,6 +213,11 @@ final class ConnectionHandler: ChannelInboundHandler {
             switch readFrame(bytes, at: offset, maxPacketBytes: limit) {
             case .frame(let frame):
                 loop.received(frame, in: bytes, on: self)
+                if mustComeAgain {
+                    mustComeAgain = false
+                    unreadNeeded = 0
+                    return offset
+                }
                 offset = frame.end
                 guard canRead else { return offset }
             case .needMore(let total):
@@ -291,36 +302,47 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// Closes nothing, even if the socket fails: a message may be on its way through the loop, or the loop be flushing.
     func flush() {
         guard !output.isEmpty, bytesInChannel == 0 else { return }
-        guard !hasFailed else { return output.removeAll(pool: loop.pool) }
-        let count = output.count
+        guard !hasFailed else { return dropOutput() }
+        let count = min(output.count, writableBytes)
+        guard count > 0 else { return }
         var written = 0
         if descriptor >= 0 {
-            switch output.withBytes({ DirectSocket.write(descriptor, $0.baseAddress.unsafelyUnwrapped, count: $0.count) }) {
+            switch output.withBytes({ DirectSocket.write(descriptor, $0.baseAddress.unsafelyUnwrapped, count: count) }) {
             case .wrote(let bytes): written = bytes
             case .wouldBlock: break
             case .failed:
-                output.removeAll(pool: loop.pool)
+                dropOutput()
                 hasFailed = true
                 return loop.doom(self, DisconnectReason(cause: .connectionLost, code: .success))
             }
         }
         if written > 0 { progress &+= 1 }
         loop.counters.statistics.bytesSent &+= count
-        if written == count {
-            output.removeAll(pool: loop.pool)
-            return
-        }
-        writeThroughChannel(from: written)
+        if written == count { return wrote(count) }
+        writeThroughChannel(from: written, to: count)
     }
 
-    private func writeThroughChannel(from start: Int) {
-        guard let context else {
-            output.removeAll(pool: loop.pool)
-            return
-        }
-        var buffer = context.channel.allocator.buffer(capacity: output.count - start)
-        output.withBytes { _ = buffer.writeBytes(UnsafeRawBufferPointer(rebasing: $0[start...])) }
+    /// The first `count` bytes of the output are gone.
+    @inline(__always)
+    private func wrote(_ count: Int) {
+        output.removeFirst(count, pool: loop.pool)
+        guard !marks.isEmpty else { return }
+        // A mark may stand at the very end, before anything has been written behind it.
+        for index in marks.indices { marks[index].offset -= count }
+        writableBytes = marks[0].offset
+    }
+
+    private func dropOutput() {
         output.removeAll(pool: loop.pool)
+        marks = []
+        writableBytes = .max
+    }
+
+    private func writeThroughChannel(from start: Int, to end: Int) {
+        guard let context else { return dropOutput() }
+        var buffer = context.channel.allocator.buffer(capacity: end - start)
+        output.withBytes { _ = buffer.writeBytes(UnsafeRawBufferPointer(rebasing: $0[start..<end])) }
+        wrote(end)
         bytesInChannel = buffer.readableBytes
         context.write(wrapOutboundOut(buffer)).assumeIsolated().whenComplete { [self] result in
             bytesInChannel = 0
@@ -333,10 +355,40 @@ final class ConnectionHandler: ChannelInboundHandler {
                 unpause()
             }
             guard bytesInChannel == 0 else { return }
-            if phase == .closing { finishClosing() } else if let session { loop.pump(session) }
+            if phase == .closing {
+                if output.isEmpty { finishClosing() }
+            } else if let session { loop.pump(session) }
         }
         // NIO closes a channel whose socket fails, at once: so not from here.
         loop.eventLoop.assumeIsolatedUnsafeUnchecked().execute { [self] in self.context?.flush() }
+    }
+
+    // MARK: What waits for the store
+
+    /// What is written from now on leaves when `batch` is stored, with everything that it promises.
+    /// - Returns: Whether the batch must tell (`stored(upTo:)`).
+    func hold(until batch: UInt64) -> Bool {
+        if let last = marks.last, last.batch >= batch { return false }
+        if marks.isEmpty { writableBytes = output.count }
+        marks.append((batch, output.count))
+        return true
+    }
+
+    /// What waits for the store is not said.
+    func dropHeld() {
+        output.truncate(to: writableBytes)
+        marks = []
+        writableBytes = .max
+    }
+
+    /// All batches up to this one are stored.
+    func stored(upTo batch: UInt64) {
+        while let first = marks.first, first.batch <= batch { marks.removeFirst() }
+        writableBytes = marks.first?.offset ?? .max
+        if phase < .closing { return touch() }
+        // It was to close after its last words.
+        flush()
+        if phase == .closing, bytesInChannel == 0, output.isEmpty { finishClosing() }
     }
 
     // MARK: Closing
@@ -363,7 +415,7 @@ final class ConnectionHandler: ChannelInboundHandler {
             // Not at once: the caller may be taking the session over, and the end of a channel has the mailbox read.
             return loop.eventLoop.assumeIsolatedUnsafeUnchecked().execute { [self] in closeNow() }
         }
-        if bytesInChannel == 0 { finishClosing() }
+        if bytesInChannel == 0, output.isEmpty { finishClosing() }
         loop.addTimer(.closeLingering, slot: slot, serial: serial, afterMilliseconds: 2_000)
     }
 

@@ -15,7 +15,14 @@ struct HeldPublishes {
         /// Plugins that have not completed, one bit each.
         var waiting: UInt64
         var failure: ReasonCode?
+        /// What it led to is in this batch for the store, 0 for nothing.
+        var batch: UInt64 = 0
+        /// The packet identifier goes into the store when the hold ends.
+        var isToBeRemembered = false
     }
+
+    /// Stands for the store where plugins have their bits.
+    static let storeBit: UInt64 = 63
 
     private struct Slot {
         var hold: Hold?
@@ -58,6 +65,18 @@ struct HeldPublishes {
         slots[Int(UInt32(truncatingIfNeeded: token))].hold = hold
         count += 1
         bytes += hold.bytes
+    }
+
+    mutating func note(batch: UInt64, token: UInt64) {
+        if let slot = slot(of: token) { slots[slot].hold?.batch = batch }
+    }
+
+    mutating func wait(_ token: UInt64, for waiting: UInt64) {
+        if let slot = slot(of: token) { slots[slot].hold?.waiting |= waiting }
+    }
+
+    mutating func rememberWhenDone(_ token: UInt64) {
+        if let slot = slot(of: token) { slots[slot].hold?.isToBeRemembered = true }
     }
 
     /// What is held under a token, `nil` if it has been completed.

@@ -12,7 +12,7 @@ struct HookTable {
     let subscribed: [any LoopHooks]
     let unsubscribed: [any LoopHooks]
     let delivered: [any LoopHooks]
-    /// At most 64; the bit of a route's mask is the index here.
+    /// At most 63, for the last bit is the store's; the bit of a route's mask is the index here.
     let publish: [any LoopHooks]
     private let publishFilters: [[TopicFilter]]
 
@@ -27,7 +27,7 @@ struct HookTable {
         subscribed = those(.subscribed)
         unsubscribed = those(.unsubscribed)
         delivered = those(.delivered)
-        publish = Array(those(.publish).prefix(64))
+        publish = Array(those(.publish).prefix(63))
         publishFilters = publish.map(\.publishFilters)
     }
 

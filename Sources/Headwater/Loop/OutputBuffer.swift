@@ -43,6 +43,17 @@ struct OutputBuffer: ~Copyable {
         count = 0
     }
 
+    /// The first `bytes` have been written; the rest moves to the front.
+    @inline(__always)
+    mutating func removeFirst(_ bytes: Int, pool: BlockPool) {
+        guard bytes < count, let base else { return removeAll(pool: pool) }
+        base.copyMemory(from: base + bytes, byteCount: count - bytes)
+        count -= bytes
+    }
+
+    /// Everything behind the first `bytes` is given up.
+    mutating func truncate(to bytes: Int) { count = min(count, bytes) }
+
     @inline(never)
     private mutating func grow(toHold needed: Int, pool: BlockPool) {
         let (block, size) = pool.take(atLeast: needed)

@@ -1,5 +1,6 @@
 import MQTTModel
 import MQTTWire
+import Storage
 
 /// A message while it is being routed: its bytes where they lie (in the read buffer or in a `Message`), and the `Message`
 /// once somebody needs one that lasts. QoS 0 to live subscribers never does.
@@ -19,6 +20,26 @@ struct Publication {
     let source: ConnectionReference?
     let clock: MessageClock
     private var made: Message?
+    /// What storing has to do with it, for few: an object, so that the others carry one empty reference.
+    private(set) var storage: Storage?
+
+    final class Storage {
+        /// Whose QoS 2 publish it is, or will.
+        @exclusivity(unchecked) var origin: PublishOrigin?
+        /// Who has it already.
+        @exclusivity(unchecked) var exclusion: Relay?
+        /// What other loops keep with this one, for this message.
+        @exclusivity(unchecked) var promise: StorePromise?
+        /// Another loop stores it for the open batch.
+        @exclusivity(unchecked) var hasDuty = false
+    }
+
+    mutating func withStorage<Result>(_ body: (Storage) -> Result) -> Result {
+        if let storage { return body(storage) }
+        let made = Storage()
+        storage = made
+        return body(made)
+    }
 
     init(
         fields: PublishFields, topic: UnsafeRawBufferPointer, properties: UnsafeRawBufferPointer,
@@ -64,6 +85,16 @@ struct Publication {
         self.source = source
         clock = message.received
         made = message
+    }
+
+    /// From another loop, with what is owed for it.
+    mutating func take(_ duty: StoreDuty?) {
+        guard let duty else { return }
+        withStorage {
+            $0.origin = duty.origin
+            $0.exclusion = duty.exclusion
+            $0.promise = duty.promise
+        }
     }
 
     /// Bytes of topic, properties and payload together.

@@ -14,6 +14,10 @@ struct RouteEntry {
     var shareSlots: [UInt32] = []
     /// Other loops that may care, one bit each.
     var otherLoops: UInt64 = 0
+    /// Of those, loops with sessions that the store has.
+    var storingLoops: UInt64 = 0
+    /// Whether a receiver may want the message stored at QoS 1 or 2.
+    var isStored = false
     /// Plugins whose `willPublish` wants the topic.
     var hookMask: UInt64 = 0
     /// `$SYS`, `$CONTROL`, `$share`: the broker's own; no client may publish there.
@@ -26,6 +30,8 @@ struct RouteEntry {
         identifiers.removeAll(keepingCapacity: true)
         shareSlots.removeAll(keepingCapacity: true)
         otherLoops = 0
+        storingLoops = 0
+        isStored = false
         hookMask = 0
         isReserved = false
     }

@@ -22,6 +22,8 @@ final class Session {
     /// Indices in the loop's topic tree.
     @exclusivity(unchecked) var subscriptions = SubscriptionList()
     @exclusivity(unchecked) var extras: Extras?
+    /// `nil`: the session is in memory alone.
+    @exclusivity(unchecked) var stored: StoredPart?
 
     /// Seconds that the session outlives its connection; 0: ends with it; `UInt32.max`: never ends.
     @exclusivity(unchecked) var expirySeconds: UInt32 = 0
@@ -36,11 +38,15 @@ final class Session {
         @exclusivity(unchecked) var shares: [ExactText: ShareReference] = [:]
         /// The will of the current connection, or of the last one until its delay has passed.
         @exclusivity(unchecked) var will: PlannedWill?
+        /// A will that was published, while other loops store it: the store keeps it until then.
+        @exclusivity(unchecked) var leavingWill: PlannedWill?
         @exclusivity(unchecked) var replays = RetainedReplays()
         /// Tokens of held QoS 2 messages by packet identifier, for those that the client sends again.
         @exclusivity(unchecked) var heldExactlyOnce: [UInt16: UInt64] = [:]
         /// When the session ends, if nobody connects: milliseconds of the monotonic clock.
         @exclusivity(unchecked) var endsAtMilliseconds: UInt64?
+        /// When the connection ended, milliseconds since 1970; `nil` while there is one.
+        @exclusivity(unchecked) var disconnectedAt: Int64?
         /// Publishers that wait for this receiver.
         @exclusivity(unchecked) var waitingPublishers: Set<ConnectionReference> = []
         /// The receiver's `progressMark` when it was looked at last.

@@ -4,6 +4,7 @@ import NIOCore
 import NIOPosix
 import PluginAPI
 import ServiceLifecycle
+import Storage
 import Synchronization
 import Transport
 
@@ -30,6 +31,7 @@ public final class Broker: Service, Sendable {
         var bound: [BoundListener] = []
         var startedUnixMilliseconds: Int64 = 0
         var totals: BrokerTotals?
+        var store: StoreService?
     }
 
     private enum Phase { case new, starting, running, stopping, stopped }
@@ -63,10 +65,19 @@ public final class Broker: Service, Sendable {
         let nodes = loops.enumerated().map { LoopNode(index: $0.offset, eventLoop: $0.element) }
         let totals = BrokerTotals(
             maxConnections: configuration.limits.maxConnections ?? max(16, descriptors - 64))
+        let opened: OpenedStore?
+        do {
+            opened = try configuration.store.directory.map { try openStore($0, configuration.store, nodes: nodes) }
+        } catch {
+            try? await group.shutdownGracefully()
+            state.withLock { $0.phase = .stopped }
+            throw error
+        }
         let shared = BrokerShared(
             configuration: configuration, nodes: nodes, directory: SessionDirectory(), totals: totals, plugins: plugins,
-            authenticator: plugins.lazy.compactMap(\.authenticator).first, logger: logger)
+            authenticator: plugins.lazy.compactMap(\.authenticator).first, logger: logger, store: opened?.service)
         state.withLock { state in
+            state.store = opened?.service
             state.group = group
             state.nodes = nodes
             state.totals = totals
@@ -80,6 +91,7 @@ public final class Broker: Service, Sendable {
             for node in nodes {
                 try await node.eventLoop.submit { node.bound.value = BrokerLoop(node: node, shared: shared) }.get()
             }
+            if let opened { try await restore(opened, nodes: nodes) }
             for listener in configuration.listeners { try await open(listener, group: group, nodes: nodes, totals: totals) }
         } catch {
             await stop()
@@ -95,6 +107,47 @@ public final class Broker: Service, Sendable {
             "loops": "\(loopCount)", "listeners": "\(boundListeners.map { "\($0.name)=\($0.address)" }.joined(separator: " "))",
             "connections_max": "\(totals.maxConnections)",
         ])
+    }
+
+    private struct OpenedStore {
+        let service: StoreService
+        let state: StoredState
+    }
+
+    private func openStore(_ directory: String, _ settings: BrokerConfiguration.Store, nodes: [LoopNode]) throws -> OpenedStore {
+        let began = ContinuousClock.now
+        let gauges = StoreGauges(logger: logger)
+        let opened: OpenStore
+        do throws(StoreFault) {
+            opened = try Store.open(path: directory, options: StoreOptions(settings), observer: gauges)
+        } catch {
+            throw BrokerError(error.description, isFinal: error.isFinal)
+        }
+        gauges.opened(alarms: opened.store.alarms)
+        for alarm in opened.store.alarms { logger.critical("\(alarm)") }
+        gauges.onChange { condition in
+            for node in nodes { node.eventLoop.execute { node.bound.value?.storeChanged(condition) } }
+        }
+        logger.info("store opened", metadata: [
+            "directory": "\(directory)", "durability": "\(settings.durability.rawValue)", "means": "\(settings.durability.meaning)",
+            "sessions": "\(opened.state.sessions.count)", "retained": "\(opened.state.retained.count)",
+            "seconds": "\((ContinuousClock.now - began).seconds)",
+        ])
+        let service = StoreService(opened.store, state: opened.state, configuration: settings, gauges: gauges)
+        return OpenedStore(service: service, state: opened.state)
+    }
+
+    /// Every loop takes its part, then hears of the others', and only then goes on with what was interrupted.
+    private func restore(_ opened: OpenedStore, nodes: [LoopNode]) async throws {
+        let parts = RestoredPart.split(opened.state, loops: nodes.count)
+        for (node, part) in zip(nodes, parts) {
+            try await node.eventLoop.submit { node.bound.value?.restore(part) }.get()
+        }
+        // The letters of a tick leave at its end, and are read at the beginning of the next work.
+        for _ in 0..<2 {
+            for node in nodes { try await node.eventLoop.submit { node.bound.value?.beginWork() }.get() }
+        }
+        for node in nodes { try await node.eventLoop.submit { node.bound.value?.settleRestored() }.get() }
     }
 
     private func open(
@@ -158,10 +211,10 @@ public final class Broker: Service, Sendable {
     /// Stops cleanly: listeners close, v5 clients get DISCONNECT 0x8B, wills are published as the specification has it,
     /// plugins flush within `Shutdown.flushSeconds`. Idempotent.
     public func stop() async {
-        let (listeners, nodes, group): ([Listener], [LoopNode], MultiThreadedEventLoopGroup?) = state.withLock { state in
-            guard state.phase == .starting || state.phase == .running else { return ([], [], nil) }
+        let (listeners, nodes, group, store): ([Listener], [LoopNode], MultiThreadedEventLoopGroup?, StoreService?) = state.withLock { state in
+            guard state.phase == .starting || state.phase == .running else { return ([], [], nil, nil) }
             state.phase = .stopping
-            return (state.listeners, state.nodes, state.group)
+            return (state.listeners, state.nodes, state.group, state.store)
         }
         guard let group else { return }
         for listener in listeners { await listener.close() }
@@ -176,17 +229,45 @@ public final class Broker: Service, Sendable {
             try? await Task.sleep(for: .milliseconds(25))
         }
         await stopPlugins()
+        if let store { await drain(store, nodes: nodes) }
         for node in nodes {
             try? await node.eventLoop.submit {
                 node.bound.value?.shutDown()
                 node.bound.value = nil
             }.get()
         }
+        if let store, !(await store.store.close()) {
+            logger.error("the store could not be written to the end: what was not acknowledged is not in it")
+        }
         // From here on nobody asks the loops for anything: what is given to one that has ended is never answered.
         state.withLock { $0.nodes = [] }
         try? await group.shutdownGracefully()
         state.withLock { $0.phase = .stopped }
         logger.info("broker stopped")
+    }
+
+    /// What the loops have for the store goes into it; a disk that is full does not hold up the end.
+    private func drain(_ store: StoreService, nodes: [LoopNode]) async {
+        let left = Mutex(nodes.count)
+        let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
+        for node in nodes {
+            node.eventLoop.execute {
+                guard let loop = node.bound.value else { return continuation.finish() }
+                loop.drainStore { continuation.yield() }
+            }
+        }
+        let deadline = Task {
+            try? await Task.sleep(for: .seconds(configuration.shutdown.flushSeconds))
+            continuation.finish()
+        }
+        for await _ in stream {
+            let isDone = left.withLock { left in
+                left -= 1
+                return left == 0
+            }
+            if isDone { break }
+        }
+        deadline.cancel()
     }
 
     private func stopPlugins() async {
@@ -223,13 +304,14 @@ public final class Broker: Service, Sendable {
     // MARK: Messages of an embedding program
 
     /// Routes a message to all subscribers, as if a client of the broker's own had published it. Returns when it has
-    /// been routed on one event loop; a broker that is not running drops it.
+    /// been routed on one event loop, and at QoS 1 and 2 when everybody for whom the store keeps it has it there; a broker that is
+    /// not running drops it.
     public func publish(_ message: Message) async {
         guard let node = state.withLock({ $0.nodes.first }) else { return }
         await withCheckedContinuation { continuation in
             node.eventLoop.execute {
-                node.bound.value?.publish(message)
-                continuation.resume()
+                guard let loop = node.bound.value else { return continuation.resume() }
+                loop.publish(message) { continuation.resume() }
             }
         }
     }
@@ -265,12 +347,13 @@ public final class Broker: Service, Sendable {
 
     /// The sum of all loops' figures. Takes a turn of each event loop.
     public func statistics() async -> BrokerStatistics {
-        let (nodes, started, totals) = state.withLock { ($0.nodes, $0.startedUnixMilliseconds, $0.totals) }
+        let (nodes, started, totals, store) = state.withLock { ($0.nodes, $0.startedUnixMilliseconds, $0.totals, $0.store) }
         var sum = BrokerStatistics()
         for node in nodes {
             if let part = try? await node.eventLoop.submit({ node.bound.value?.report() }).get() { sum.add(part) }
         }
         sum.startedUnixMilliseconds = started
+        sum.store = store?.gauges.statistics
         sum.connectionsTurnedAway = totals?.turnedAway.load(ordering: .relaxed) ?? 0
         return sum
     }
@@ -279,11 +362,16 @@ public final class Broker: Service, Sendable {
     public func readiness() -> [String] {
         var missing: [String] = []
         if state.withLock({ $0.phase != .running }) { missing.append("the broker is not running") }
+        if let failure = state.withLock({ $0.store })?.gauges.statistics.failure { missing.append("store: can't be written: \(failure)") }
         for plugin in plugins {
             if case .notReady(let why) = plugin.readiness { missing.append("plugin \(plugin.name): \(why)") }
         }
         return missing
     }
+
+    /// What an operator must know although the broker works: damage that the store had at the start, or that it went back to its
+    /// last synchronisation.
+    public func alarms() -> [String] { state.withLock { $0.store }?.gauges.statistics.alarms ?? [] }
 
     /// Current figures of the plugins.
     public func pluginMetrics() -> [PluginMetric] { plugins.flatMap { $0.metrics() } }
@@ -298,7 +386,12 @@ public struct BoundListener: Sendable, Equatable {
 /// Why a broker could not start or answer. The text says what to do.
 public struct BrokerError: Error, Sendable, CustomStringConvertible {
     public let description: String
-    public init(_ description: String) { self.description = description }
+    /// Starting again can't help before somebody has looked.
+    public let isFinal: Bool
+    public init(_ description: String, isFinal: Bool = false) {
+        self.description = description
+        self.isFinal = isFinal
+    }
 }
 
 /// The messages of one subscription in this process.

@@ -8,8 +8,7 @@ public struct BrokerConfiguration: Sendable, Equatable {
     public var sessions = Sessions()
     public var retained = Retained()
     public var shutdown = Shutdown()
-    /// Directory for the broker's own files; `nil`: none.
-    public var storeDirectory: String?
+    public var store = Store()
 
     /// Without a listener named: MQTT on the loopback addresses alone, anonymous clients allowed, as Mosquitto does.
     public init(listeners: [ListenerConfiguration] = [.loopback(port: 1883)]) {
@@ -81,6 +80,47 @@ public struct BrokerConfiguration: Sendable, Equatable {
         public var maxMessages = 1_000_000
         public var maxBytes = 1_073_741_824
         public init() {}
+    }
+
+    /// What an acknowledgement means, and where what it promises is kept (docs/durability.md).
+    public struct Store: Sendable, Equatable {
+        /// A directory for this broker alone. It is made if need be; its parent must be there. `nil`: sessions, queues and
+        /// retained messages are in memory alone, and end with the broker.
+        public var directory: String?
+        public var durability = Durability.sync
+        /// Milliseconds between synchronisations where commits don't wait for the disk, 10…3,600,000.
+        public var syncIntervalMilliseconds = 1_000
+        /// How long a batch may wait, in milliseconds, for receivers that make its writing unnecessary, 0…60,000. A batch with
+        /// anything that must be written in any case does not wait.
+        public var commitWindowMilliseconds = 2
+        /// The largest environment in bytes, 1 MiB or more: address space, not disk space.
+        public var maxBytes = 64 << 30
+        public var onDamage = DamagePolicy.stop
+
+        public init(directory: String? = nil) { self.directory = directory }
+    }
+
+    /// When PUBACK, PUBREC, PUBCOMP, SUBACK, UNSUBACK and CONNACK leave.
+    public enum Durability: String, Sendable, Equatable, CaseIterable {
+        /// After what they promise is on the disk: it survives a power cut.
+        case sync
+        /// After the transaction: it survives the end of the process, however it ends; a power cut takes what came after the last
+        /// synchronisation.
+        case commit
+        /// At once: the end of the process takes what was not yet written.
+        case relaxed
+    }
+
+    /// What takes the place of a damaged environment.
+    public enum DamagePolicy: String, Sendable, Equatable, CaseIterable {
+        /// Nothing: the broker does not start, and nothing is moved.
+        case stop
+        /// The last backup; without one the broker does not start.
+        case restore
+        /// An empty one.
+        case empty
+        /// The last backup; without one an empty one.
+        case restoreOrEmpty = "restore-or-empty"
     }
 
     public struct Shutdown: Sendable, Equatable {

@@ -32,6 +32,8 @@ public struct BrokerStatistics: Sendable {
         case notAuthorized = "not_authorized"
         /// The receiver answered with an error reason code.
         case rejectedByReceiver = "rejected_by_receiver"
+        /// A stored message that could not be read any more.
+        case damaged
         /// A shared subscription without any member.
         case noShareMember = "no_share_member"
     }
@@ -95,6 +97,8 @@ public struct BrokerStatistics: Sendable {
     /// How late a timer fires on an event loop.
     public var eventLoopLag = LatencyHistogram()
     public var eventLoops = 0
+    /// `nil`: there is no store.
+    public var store: StoreStatistics?
 
     public init() {}
 }

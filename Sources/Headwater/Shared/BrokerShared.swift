@@ -10,4 +10,6 @@ struct BrokerShared: Sendable {
     let plugins: [any BrokerPlugin]
     let authenticator: (any Authenticator)?
     let logger: Logger
+    /// `nil`: everything is in memory.
+    let store: StoreService?
 }
