@@ -8,10 +8,10 @@ RELEASE_FLAGS = -c release -Xswiftc -enforce-exclusivity=unchecked -Xswiftc -cro
 CONFIG ?= deploy/dev.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release run test check bench demo certs format clean
+.PHONY: help setup build release run test crash-test check bench demo certs format clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install the system packages that are missing (Debian, Ubuntu)
 	@scripts/setup
@@ -28,6 +28,9 @@ run: release ## Broker on 127.0.0.1:1883 with a development Kafka inside; HTTP o
 
 test: setup ## All tests: one build, then the test runner, then interoperability tests
 	@scripts/test
+
+crash-test: setup ## The long crash tests: at least 500 kills and power cuts, every kind of damage (KILLS=n SEED=n)
+	@KILLS=$(KILLS) SEED=$(SEED) scripts/crash-test
 
 check: ## What CI checks besides the tests: paths, marks of unfinished work, scripts, format
 	@scripts/check

@@ -92,6 +92,8 @@ let package = Package(
         tests("MQTTSessionTests", ["MQTTSession", "MQTTModel", nioCore]),
         tests("TransportTests", ["Transport", nioCore, nioEmbedded, nioPosix]),
         tests("HeadwaterTests", ["Headwater", "headwater-cli", "BrokerTestKit", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, logging]),
+        tests(
+            "CrashTests", ["headwater-cli", "BrokerTestKit", "Storage", "LMDB", "MQTTWire", "MQTTModel"], resources: [.copy("Resources")]),
         tests("InteropTests", ["Headwater", "BrokerTestKit", "MQTTModel"], resources: [.copy("Scripts")]),
         tests("KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
         tests("CommandTests", ["headwater-cli", "Storage", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
