@@ -119,7 +119,8 @@ struct SlowConsumerTests {
         try await withBroker(loops, configure: {
             // More than a tick brings from another loop, so that the living one is slowed and loses nothing.
             $0.sessions.maxQueuedMessages = 400
-            $0.sessions.stalledReceiverMilliseconds = 200
+            // Long enough that the living one, in this process, is never taken for dead on a busy machine.
+            $0.sessions.stalledReceiverMilliseconds = 1_500
         }) { harness in
             let dead = try await harness.connect("dead", receiveBufferBytes: 4_096)
             try await dead.subscribe("t")
@@ -129,8 +130,10 @@ struct SlowConsumerTests {
             let payload = String(repeating: "x", count: 20_000)
             for number: UInt16 in 1...1_500 { publisher.send(.publish(message("t", payload, qos: .atLeastOnce, id: number))) }
             #expect(try await living.receive(1_500, within: .seconds(30)).count == 1_500)
-            let statistics = try await harness.wait(for: "drops") { ($0.dropped[.queueFull] ?? 0) > 0 && $0.pausedPublishers == 0 }
-            #expect(statistics.queuedMessages <= 401)
+            // What the living one has acknowledged last may be under way.
+            try await harness.wait(for: "drops") {
+                ($0.dropped[.queueFull] ?? 0) > 0 && $0.pausedPublishers == 0 && $0.queuedMessages <= 401
+            }
             await dead.reset()
             try await harness.wait(for: "its end") { $0.sessions == 2 }
         }
