@@ -135,6 +135,16 @@ struct ModelTests {
         #expect(kinds(connect("s") + subscribe("s") + [.unsubscribing(client: "s", filter: "t/#")] + publish(1)).isEmpty)
     }
 
+    @Test("a refused UNSUBSCRIBE leaves the subscription, and needs a failing disk for its reason")
+    func unsubscribeRefused() {
+        let refusal: [Happening] = [
+            .unsubscribing(client: "s", filter: "t/#"), .unsubscriptionRefused(client: "s", filter: "t/#", .implementationSpecificError),
+        ]
+        let start = connect("s") + subscribe("s")
+        #expect(kinds([.diskFails(true)] + start + refusal + publish(1) + [receive("s", 1)]).isEmpty)
+        #expect(kinds(start + refusal) == [.misbehaved])
+    }
+
     @Test("an UNSUBSCRIBE that was not answered ends with the next that is")
     func unsubscribedTwice() {
         let start = connect("s") + subscribe("s") + [.unsubscribing(client: "s", filter: "t/#")] + subscribe("s") + unsubscribe("s")

@@ -102,6 +102,11 @@ extension LoadClient {
         case .subAck(let answer): received(answer)
         case .unsubAck(let answer):
             guard case .unsubscribe(let filter)? = requests.removeValue(forKey: answer.packetID) else { return }
+            // No Subscription Existed (0x11) is what was wanted, too.
+            if let reason = answer.reasons.first, reason.isError {
+                journal.note(.unsubscriptionRefused(client: plan.name, filter: filter, reason))
+                return
+            }
             journal.note(.unsubscribed(client: plan.name, filter: filter))
             parting.remove(filter)
             granted.remove(filter)
@@ -186,7 +191,9 @@ extension LoadClient {
 
     /// What a full disk has refused is asked for again.
     func retrySubscriptions() {
-        guard requests.isEmpty, parting.isEmpty, let filter = wanted.keys.sorted().first(where: { !granted.contains($0) }) else { return }
+        guard requests.isEmpty else { return }
+        if let filter = parting.min() { return send([unsubscribe(filter)]) }
+        guard let filter = wanted.keys.sorted().first(where: { !granted.contains($0) }) else { return }
         send([subscribe(filter)])
     }
 

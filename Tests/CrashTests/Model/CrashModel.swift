@@ -65,6 +65,10 @@ struct CrashModel {
                 if !hasFailingDisk { report(.misbehaved, "\(name) refused: \(reason)", message: name) }
             case .subscriptionRefused(let client, let filter, let reason):
                 if !hasFailingDisk { report(.misbehaved, "\(client): SUBSCRIBE \(filter) refused: \(reason)", client: client) }
+            case .unsubscriptionRefused(let client, let filter, let reason):
+                if !hasFailingDisk {
+                    report(.misbehaved, "\(client): UNSUBSCRIBE \(filter) refused: \(reason)", client: client)
+                }
             case .receivedNonsense(let client, let topic, let bytes):
                 report(.invented, "\(client) received \(bytes) bytes on \(topic) that nobody published", client: client)
             default: break

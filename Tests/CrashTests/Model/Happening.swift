@@ -66,6 +66,8 @@ enum Happening: Sendable, Equatable {
     case subscriptionRefused(client: String, filter: String, ReasonCode)
     case unsubscribing(client: String, filter: String)
     case unsubscribed(client: String, filter: String)
+    /// UNSUBACK with an error: the subscription stays.
+    case unsubscriptionRefused(client: String, filter: String, ReasonCode)
 
     // Receiving
     /// A message that the client takes: a repetition of QoS 2 that its packet identifier gives away is none.

@@ -58,7 +58,7 @@ struct History: Sendable {
     private func concerns(_ what: Happening, _ message: MessageName?, _ client: String?) -> Bool {
         switch what {
         case .connecting(let who, _, _, _), .connected(let who, _), .disconnecting(let who), .connectionEnded(let who),
-            .subscribing(let who, _, _), .subscribed(let who, _), .subscriptionRefused(let who, _, _), .unsubscribing(let who, _),
+            .subscribing(let who, _, _), .subscribed(let who, _), .subscriptionRefused(let who, _, _), .unsubscriptionRefused(let who, _, _), .unsubscribing(let who, _),
             .unsubscribed(let who, _), .misbehaved(let who, _), .receivedNonsense(let who, _, _):
             who == client || who == message?.publisher
         case .sending(let name, _, _, _, _, _, _), .acknowledged(let name), .completed(let name), .refused(let name, _): name == message
@@ -115,6 +115,7 @@ extension Happening {
         case .subscribed(let client, let filter): "\(client): SUBACK \(filter)"
         case .subscriptionRefused(let client, let filter, let reason): "\(client): SUBACK \(filter) \(reason)"
         case .unsubscribing(let client, let filter): "\(client): UNSUBSCRIBE \(filter)"
+        case .unsubscriptionRefused(let client, let filter, let reason): "\(client): UNSUBACK \(filter) \(reason)"
         case .unsubscribed(let client, let filter): "\(client): UNSUBACK \(filter)"
         case .received(let client, let name, let topic, let qos, let isDuplicate, let isRetained):
             "\(client): received \(name) \(topic) QoS \(qos)\(isDuplicate ? " DUP" : "")\(isRetained ? " retained" : "")"
