@@ -55,7 +55,8 @@ package struct StoreFiles {
     /// - Parameter budget: For what grows with backlog; `nil`: everything is checked.
     static func verify(_ path: String, budget: Duration?) throws(StoreFault) {
         let options = PageVerifier.Options(budget: budget, databasesWithBudget: budget == nil ? [] : Schema.backlogNames)
-        switch PageVerifier.verify(path: path, options: options) {
+        let verdict = PageVerifier.verify(path: path, options: options) { _, key, value in SealedRecord.open(value, key: key) != nil }
+        switch verdict {
         case .intact: return
         case .damaged(let page, let what):
             throw StoreFault.damaged("\(path): \(what)\(page.map { " (page \($0))" } ?? "")")
