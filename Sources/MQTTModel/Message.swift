@@ -17,6 +17,7 @@ public struct Message: @unchecked Sendable {
         @usableFromInline let payloadLength: Int
         @usableFromInline let qos: QoS
         @usableFromInline let isRetained: Bool
+        @usableFromInline let tenant: UInt32
         @usableFromInline let sourceSession: UInt64
         @usableFromInline let received: MessageClock
         @usableFromInline let expiryMilliseconds: UInt64
@@ -24,7 +25,7 @@ public struct Message: @unchecked Sendable {
 
         @usableFromInline
         init(
-            topicLength: Int, propertiesLength: Int, payloadLength: Int, qos: QoS, isRetained: Bool, sourceSession: UInt64,
+            topicLength: Int, propertiesLength: Int, payloadLength: Int, qos: QoS, isRetained: Bool, tenant: UInt32, sourceSession: UInt64,
             received: MessageClock, expiryMilliseconds: UInt64, publisher: ClientInfo?
         ) {
             self.topicLength = topicLength
@@ -32,6 +33,7 @@ public struct Message: @unchecked Sendable {
             self.payloadLength = payloadLength
             self.qos = qos
             self.isRetained = isRetained
+            self.tenant = tenant
             self.sourceSession = sourceSession
             self.received = received
             self.expiryMilliseconds = expiryMilliseconds
@@ -55,7 +57,7 @@ public struct Message: @unchecked Sendable {
     ) {
         let header = Header(
             topicLength: topic.count, propertiesLength: properties.count, payloadLength: payload.count, qos: qos,
-            isRetained: isRetained, sourceSession: sourceSession, received: received,
+            isRetained: isRetained, tenant: publisher?.tenantNumber ?? 0, sourceSession: sourceSession, received: received,
             expiryMilliseconds: expirySeconds.map { received.monotonicMilliseconds &+ UInt64($0) &* 1000 } ?? .max,
             publisher: publisher)
         self.init(header: header, topic: topic, properties: properties, payload: payload)
@@ -77,16 +79,31 @@ public struct Message: @unchecked Sendable {
 
     /// Makes a message that was kept outside of this process' memory.
     ///
-    /// - Parameter expiresAtMilliseconds: When the Message Expiry Interval passes, on the monotonic clock; `nil`: never.
+    /// - Parameters:
+    ///   - tenant: Number that the tenant has in this process.
+    ///   - expiresAtMilliseconds: When the Message Expiry Interval passes, on the monotonic clock; `nil`: never.
     package init(
         restoring topic: UnsafeRawBufferPointer, properties: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer,
-        qos: QoS, isRetained: Bool, received: MessageClock, expiresAtMilliseconds: UInt64?
+        qos: QoS, isRetained: Bool, tenant: UInt32, received: MessageClock, expiresAtMilliseconds: UInt64?
     ) {
         let header = Header(
             topicLength: topic.count, propertiesLength: properties.count, payloadLength: payload.count, qos: qos,
-            isRetained: isRetained, sourceSession: 0, received: received, expiryMilliseconds: expiresAtMilliseconds ?? .max,
+            isRetained: isRetained, tenant: tenant, sourceSession: 0, received: received, expiryMilliseconds: expiresAtMilliseconds ?? .max,
             publisher: nil)
         self.init(header: header, topic: topic, properties: properties, payload: payload)
+    }
+
+    /// The same message as a message of another tenant; itself if it is of that one.
+    package func belonging(to tenant: UInt32) -> Message {
+        guard tenant != self.tenant else { return self }
+        return withParts { topic, properties, payload in
+            let old = block.header
+            let header = Header(
+                topicLength: old.topicLength, propertiesLength: old.propertiesLength, payloadLength: old.payloadLength, qos: old.qos,
+                isRetained: old.isRetained, tenant: tenant, sourceSession: old.sourceSession, received: old.received,
+                expiryMilliseconds: old.expiryMilliseconds, publisher: old.publisher)
+            return Message(header: header, topic: topic, properties: properties, payload: payload)
+        }
     }
 
     /// Makes a message from values: for plugins, embedding programs and tests.
@@ -116,6 +133,8 @@ public struct Message: @unchecked Sendable {
     /// The client that published it; `nil` for a message of the broker's own or of an embedding program, and for one that comes
     /// from the store.
     @inlinable public var publisher: ClientInfo? { block.header.publisher }
+    /// Number that its tenant has in this process: the publisher's, 0 for a message without one.
+    @inlinable package var tenant: UInt32 { block.header.tenant }
     /// Serial number of the publishing session, 0 for none.
     @inlinable public var sourceSession: UInt64 { block.header.sourceSession }
     /// When the broker received it.

@@ -19,9 +19,12 @@ package final class ShareReference: Sendable {
     /// The filter as clients write it, `$share/NAME/` included.
     package var filter: String { "$share/\(key.name.string)/\(key.pattern.string)" }
     package let ownerLoop: Int
+    /// Number of the key's tenant in this process.
+    package let tenantNumber: UInt32
 
-    package init(key: Key, ownerLoop: Int) {
+    package init(key: Key, tenantNumber: UInt32, ownerLoop: Int) {
         self.key = key
+        self.tenantNumber = tenantNumber
         self.ownerLoop = ownerLoop
     }
 }

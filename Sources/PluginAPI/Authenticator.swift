@@ -18,8 +18,9 @@ public struct AuthenticationRequest: Sendable {
 }
 
 public enum AuthenticationDecision: Sendable, Equatable {
-    /// Let it in, as this user if given; `data` is the Authentication Data of CONNACK or of the last AUTH.
-    case accept(username: String? = nil, data: [UInt8]? = nil)
+    /// Let it in, as this user and as a client of this tenant if given; `data` is the Authentication Data of CONNACK or of the last
+    /// AUTH. Re-authentication can't change the tenant.
+    case accept(username: String? = nil, data: [UInt8]? = nil, tenant: String? = nil)
     /// CONNACK or DISCONNECT with this reason code.
     case refuse(ReasonCode)
     /// Enhanced authentication goes on: AUTH 0x18 with this data, then `continueExchange` with the answer.

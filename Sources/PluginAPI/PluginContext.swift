@@ -14,6 +14,7 @@ public struct PluginContext: Sendable {
         self.publishMessage = publish
     }
 
-    /// Routes a message of the plugin's own to the broker's subscribers. It passes no publish hooks.
+    /// Routes a message of the plugin's own to subscribers of its publisher's tenant, the default tenant's without a publisher. It
+    /// passes no publish hooks.
     public func publish(_ message: Message) { publishMessage(message) }
 }

@@ -37,12 +37,14 @@ extension RetainedIndex {
     ///
     /// - Returns: `false` if more than `limit` match, or if the walk met more than `8 * limit + 1000` nodes; then
     ///   nothing has been appended.
-    @usableFromInline package func collect(_ pattern: UnsafeRawBufferPointer, limit: Int, into slots: inout [UInt32]) -> Bool {
+    @usableFromInline package func collect(
+        _ pattern: UnsafeRawBufferPointer, root: UInt32, limit: Int, into slots: inout [UInt32]
+    ) -> Bool {
         let filter = PreparedFilter(pattern, levels)
         if filter.isImpossible { return true }
         let start = slots.count
         let isComplete = nodes.withUnsafeBufferPointer { nodes in
-            walk(filter, nodes, limit: limit, into: &slots)
+            walk(filter, nodes, from: root, limit: limit, into: &slots)
         }
         if !isComplete { slots.removeLast(slots.count - start) }
         return isComplete
@@ -50,11 +52,11 @@ extension RetainedIndex {
 
     /// The walk keeps no stack: a node knows its parent and siblings, and its depth says which level it matched.
     private func walk(
-        _ filter: PreparedFilter, _ nodes: UnsafeBufferPointer<Node>, limit: Int, into slots: inout [UInt32]
+        _ filter: PreparedFilter, _ nodes: UnsafeBufferPointer<Node>, from root: UInt32, limit: Int, into slots: inout [UInt32]
     ) -> Bool {
         var matchesLeft = limit
         var visitsLeft = 8 * limit + 1000
-        var number = Self.root
+        var number = root
         while true {
             // `number` matches the filter's first levels, as many as it has itself.
             let node = nodes[Int(number)]
@@ -77,7 +79,7 @@ extension RetainedIndex {
                 }
             }
             while next == Self.none {
-                if number == Self.root { return true }
+                if number == root { return true }
                 let done = nodes[Int(number)]
                 if filter.matchesAny(at: Int(done.depth) - 1) { next = done.nextSibling }
                 number = done.parent
@@ -94,15 +96,32 @@ extension RetainedIndex {
     /// - Parameter cursor: 0 to begin with, then what the last call returned.
     /// - Returns: The next cursor, `nil` at the end.
     @usableFromInline package func scan(
-        _ pattern: UnsafeRawBufferPointer, from cursor: Int, examine maximum: Int, into slots: inout [UInt32]
+        _ pattern: UnsafeRawBufferPointer, root: UInt32, from cursor: Int, examine maximum: Int, into slots: inout [UInt32]
     ) -> Int? {
         let filter = PreparedFilter(pattern, levels)
         if filter.isImpossible { return nil }
+        return page(from: cursor, examine: maximum, into: &slots) { nodes, node in
+            nodes[Int(node)].root == root && matches(node, filter, nodes)
+        }
+    }
+
+    /// Appends the slots of all topics, beneath every root, among the next `maximum` slots.
+    ///
+    /// - Returns: As `scan`.
+    @usableFromInline package func scanAll(from cursor: Int, examine maximum: Int, into slots: inout [UInt32]) -> Int? {
+        page(from: cursor, examine: maximum, into: &slots) { _, _ in true }
+    }
+
+    @inline(__always)
+    private func page(
+        from cursor: Int, examine maximum: Int, into slots: inout [UInt32],
+        where isWanted: (_ nodes: UnsafeBufferPointer<Node>, _ node: UInt32) -> Bool
+    ) -> Int? {
         let end = min(nodesOfSlots.count, cursor + max(1, maximum))
         guard cursor < end else { return nil }
         nodes.withUnsafeBufferPointer { nodes in
             for slot in cursor..<end where nodesOfSlots[slot] != Self.none {
-                if matches(nodesOfSlots[slot], filter, nodes) { slots.append(UInt32(slot)) }
+                if isWanted(nodes, nodesOfSlots[slot]) { slots.append(UInt32(slot)) }
             }
         }
         return end < nodesOfSlots.count ? end : nil

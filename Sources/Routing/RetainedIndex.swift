@@ -3,34 +3,58 @@
 /// Slots do not move while their topic stays, so a cursor over them can page through all topics while others come and
 /// go. A topic costs a node of 32 bytes, an edge and a level text; `a/b/1` and `a/b/2` share `a` and `b`. A million topics
 /// `a/b/<n>` took 129 bytes each, with a value of 8 bytes.
+///
+/// Every question names a root, as in `TopicTree`: what lies beneath another one is not there.
 @usableFromInline
 package struct RetainedIndex {
     /// No node, no level, no slot.
     static let none = UInt32.max
-    static let root: UInt32 = 0
+    /// The root that every index has.
+    package static let firstRoot: UInt32 = 0
 
     struct Node {
-        /// In a free node: the next free one.
+        /// `none` in a root; in a free node: the next free one.
         var parent: UInt32
         var level: UInt32
-        var depth: UInt32
+        /// Handed down, so that no one climbs to the top to see it.
+        var root: UInt32
+        private var depthAndDollar: UInt32
         var firstChild = RetainedIndex.none
         var previousSibling = RetainedIndex.none
         var nextSibling = RetainedIndex.none
         /// `none` if only topics below have a message.
         var slot = RetainedIndex.none
-        /// Whether the topic begins with `$`: handed down, so that no one climbs to the first level to see it.
-        var beginsWithDollar: Bool
+
+        /// Levels above, the root not counted: at most 65,536.
+        var depth: UInt32 { depthAndDollar >> 1 }
+        /// Whether the topic begins with `$`; handed down as well.
+        var beginsWithDollar: Bool { depthAndDollar & 1 != 0 }
+
+        /// A root, whose number this is.
+        init(root: UInt32) {
+            parent = RetainedIndex.none
+            level = RetainedIndex.none
+            self.root = root
+            depthAndDollar = 0
+        }
+
+        init(parent: UInt32, level: UInt32, root: UInt32, depth: UInt32, beginsWithDollar: Bool, nextSibling: UInt32) {
+            self.parent = parent
+            self.level = level
+            self.root = root
+            depthAndDollar = depth << 1 | (beginsWithDollar ? 1 : 0)
+            self.nextSibling = nextSibling
+        }
     }
 
     /// Number of topics.
     @usableFromInline package private(set) var count = 0
-    /// Number of nodes, the root included.
+    /// Number of nodes, roots included.
     @usableFromInline package private(set) var nodeCount = 1
     /// Number of slots, free ones included: the end of a scan.
     package var slotCount: Int { nodesOfSlots.count }
 
-    private(set) var nodes = [Node(parent: none, level: none, depth: 0, beginsWithDollar: false)]
+    private(set) var nodes = [Node(root: firstRoot)]
     private(set) var levels = LevelTable()
     private(set) var children = PairTable()
     /// The node of each slot, `none` for a free slot.
@@ -40,15 +64,20 @@ package struct RetainedIndex {
 
     @usableFromInline package init() {}
 
+    /// One more tree in the same tables, for good.
+    @usableFromInline package mutating func makeRoot() -> UInt32 {
+        addNode { Node(root: $0) }
+    }
+
     /// The slot of a topic, `nil` if it has none.
-    @usableFromInline package func slot(of topic: UnsafeRawBufferPointer) -> Int? {
-        let slot = nodes[Int(findNode(topic) ?? Self.root)].slot
+    @usableFromInline package func slot(of topic: UnsafeRawBufferPointer, root: UInt32) -> Int? {
+        let slot = nodes[Int(findNode(topic, root) ?? root)].slot  // a root has none
         return slot == Self.none ? nil : Int(slot)
     }
 
     /// Gives a checked topic name a slot, unless it has one.
-    @usableFromInline package mutating func insert(_ topic: UnsafeRawBufferPointer) -> (slot: Int, existed: Bool) {
-        let node = Int(makeNode(topic))
+    @usableFromInline package mutating func insert(_ topic: UnsafeRawBufferPointer, root: UInt32) -> (slot: Int, existed: Bool) {
+        let node = Int(makeNode(topic, root))
         if nodes[node].slot != Self.none { return (Int(nodes[node].slot), true) }
         let slot: UInt32
         if let free = freeSlots.popLast() {
@@ -64,8 +93,8 @@ package struct RetainedIndex {
     }
 
     /// Takes the slot of a topic back and names it; `nil` if the topic had none.
-    @usableFromInline package mutating func remove(_ topic: UnsafeRawBufferPointer) -> Int? {
-        guard let node = findNode(topic) else { return nil }
+    @usableFromInline package mutating func remove(_ topic: UnsafeRawBufferPointer, root: UInt32) -> Int? {
+        guard let node = findNode(topic, root) else { return nil }
         let slot = nodes[Int(node)].slot
         guard slot != Self.none else { return nil }
         nodes[Int(node)].slot = Self.none
@@ -76,8 +105,8 @@ package struct RetainedIndex {
         return Int(slot)
     }
 
-    private func findNode(_ topic: UnsafeRawBufferPointer) -> UInt32? {
-        var node = Self.root
+    private func findNode(_ topic: UnsafeRawBufferPointer, _ root: UInt32) -> UInt32? {
+        var node = root
         for text in TopicLevels(topic) {
             let level = levels.find(text)
             guard level != LevelTable.none else { return nil }
@@ -87,8 +116,8 @@ package struct RetainedIndex {
         return node
     }
 
-    private mutating func makeNode(_ topic: UnsafeRawBufferPointer) -> UInt32 {
-        var node = Self.root
+    private mutating func makeNode(_ topic: UnsafeRawBufferPointer, _ root: UInt32) -> UInt32 {
+        var node = root
         for text in TopicLevels(topic) {
             let known = levels.find(text)
             let child = known == LevelTable.none ? Self.none : children.value(node, known)
@@ -100,29 +129,34 @@ package struct RetainedIndex {
     private mutating func addChild(_ text: UnsafeRawBufferPointer, to parent: UInt32) -> UInt32 {
         let level = levels.retain(text)
         let above = nodes[Int(parent)]
-        let node = Node(
-            parent: parent, level: level, depth: above.depth + 1, nextSibling: above.firstChild,
-            beginsWithDollar: parent == Self.root ? text.first == UInt8(ascii: "$") : above.beginsWithDollar)
-        let number: UInt32
-        if firstFreeNode != Self.none {
-            number = firstFreeNode
-            firstFreeNode = nodes[Int(number)].parent
-            nodes[Int(number)] = node
-        } else {
-            number = UInt32(nodes.count)
-            nodes.append(node)
+        let beginsWithDollar = above.depth == 0 ? text.first == UInt8(ascii: "$") : above.beginsWithDollar
+        let number = addNode { _ in
+            Node(
+                parent: parent, level: level, root: above.root, depth: above.depth + 1, beginsWithDollar: beginsWithDollar,
+                nextSibling: above.firstChild)
         }
         if above.firstChild != Self.none { nodes[Int(above.firstChild)].previousSibling = number }
         nodes[Int(parent)].firstChild = number
         children.add(parent, level, value: number)
-        nodeCount += 1
         return number
     }
 
-    /// Removes a node and its ancestors as far as they have neither slot nor children.
+    private mutating func addNode(_ make: (_ number: UInt32) -> Node) -> UInt32 {
+        nodeCount += 1
+        guard firstFreeNode != Self.none else {
+            nodes.append(make(UInt32(nodes.count)))
+            return UInt32(nodes.count - 1)
+        }
+        let number = firstFreeNode
+        firstFreeNode = nodes[Int(number)].parent
+        nodes[Int(number)] = make(number)
+        return number
+    }
+
+    /// Removes a node and its ancestors as far as they have neither slot nor children; roots stay.
     private mutating func prune(_ start: UInt32) {
         var number = start
-        while number != Self.root, nodes[Int(number)].slot == Self.none, nodes[Int(number)].firstChild == Self.none {
+        while nodes[Int(number)].parent != Self.none, nodes[Int(number)].slot == Self.none, nodes[Int(number)].firstChild == Self.none {
             let node = nodes[Int(number)]
             if node.previousSibling == Self.none {
                 nodes[Int(node.parent)].firstChild = node.nextSibling

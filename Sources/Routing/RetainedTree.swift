@@ -10,17 +10,23 @@ package struct RetainedTree<Value> {
     /// Slots found by the running `collect` or `scan`.
     @usableFromInline var found: [UInt32] = []
 
+    /// The root that every tree has.
+    package static var firstRoot: UInt32 { RetainedIndex.firstRoot }
+
     @inlinable
     package init() {}
 
     /// Number of topics.
     @inlinable package var count: Int { index.count }
-    /// Number of nodes, the root included.
+    /// Number of nodes, roots included.
     @inlinable package var nodeCount: Int { index.nodeCount }
 
+    /// One more tree in the same tables, for good: topics beneath one root are not there for another.
+    package mutating func makeRoot() -> UInt32 { index.makeRoot() }
+
     @inlinable
-    package func get(_ topic: UnsafeRawBufferPointer) -> Value? {
-        guard let slot = index.slot(of: topic) else { return nil }
+    package func get(_ topic: UnsafeRawBufferPointer, root: UInt32) -> Value? {
+        guard let slot = index.slot(of: topic, root: root) else { return nil }
         return values[slot]
     }
 
@@ -29,8 +35,8 @@ package struct RetainedTree<Value> {
     /// - Returns: The value that it replaces.
     @inlinable
     @discardableResult
-    package mutating func set(_ topic: UnsafeRawBufferPointer, _ value: Value) -> Value? {
-        let slot = index.insert(topic).slot
+    package mutating func set(_ topic: UnsafeRawBufferPointer, root: UInt32, _ value: Value) -> Value? {
+        let slot = index.insert(topic, root: root).slot
         if slot == values.count {
             values.append(value)
             return nil
@@ -45,8 +51,8 @@ package struct RetainedTree<Value> {
     /// - Returns: The value that it had.
     @inlinable
     @discardableResult
-    package mutating func remove(_ topic: UnsafeRawBufferPointer) -> Value? {
-        guard let slot = index.remove(topic) else { return nil }
+    package mutating func remove(_ topic: UnsafeRawBufferPointer, root: UInt32) -> Value? {
+        guard let slot = index.remove(topic, root: root) else { return nil }
         let old = values[slot]
         values[slot] = nil
         return old
@@ -57,9 +63,11 @@ package struct RetainedTree<Value> {
     /// - Returns: `false` if more than `limit` match, or if finding them takes more than `8 * limit + 1000` steps;
     ///   then nothing has been appended, and `scan` is the way.
     @inlinable
-    package mutating func collect(_ pattern: UnsafeRawBufferPointer, limit: Int, into result: inout [Value]) -> Bool {
+    package mutating func collect(
+        _ pattern: UnsafeRawBufferPointer, root: UInt32, limit: Int, into result: inout [Value]
+    ) -> Bool {
         found.removeAll(keepingCapacity: true)
-        let isComplete = index.collect(pattern, limit: limit, into: &found)
+        let isComplete = index.collect(pattern, root: root, limit: limit, into: &found)
         appendFound(to: &result)
         return isComplete
     }
@@ -74,10 +82,21 @@ package struct RetainedTree<Value> {
     /// - Returns: The next cursor, `nil` at the end.
     @inlinable
     package mutating func scan(
-        _ pattern: UnsafeRawBufferPointer, from cursor: Int, examine maximum: Int, into result: inout [Value]
+        _ pattern: UnsafeRawBufferPointer, root: UInt32, from cursor: Int, examine maximum: Int, into result: inout [Value]
     ) -> Int? {
         found.removeAll(keepingCapacity: true)
-        let next = index.scan(pattern, from: cursor, examine: maximum, into: &found)
+        let next = index.scan(pattern, root: root, from: cursor, examine: maximum, into: &found)
+        appendFound(to: &result)
+        return next
+    }
+
+    /// Appends the values of all topics, beneath every root, among the next `maximum` slots.
+    ///
+    /// - Returns: As `scan`.
+    @inlinable
+    package mutating func scanAll(from cursor: Int, examine maximum: Int, into result: inout [Value]) -> Int? {
+        found.removeAll(keepingCapacity: true)
+        let next = index.scanAll(from: cursor, examine: maximum, into: &found)
         appendFound(to: &result)
         return next
     }

@@ -21,20 +21,20 @@ package struct RouteCache<Entry> {
         self.empty = empty
     }
 
-    /// The entry of a topic, if it was inserted in this generation and not overwritten since.
+    /// The entry of a tenant's topic, if it was inserted in this generation and not overwritten since.
     @inlinable
-    package func lookup(_ topic: UnsafeRawBufferPointer, generation: UInt64) -> Int? {
-        let line = index.line(of: topic, generation: generation)
+    package func lookup(_ topic: UnsafeRawBufferPointer, tenant: UInt32, generation: UInt64) -> Int? {
+        let line = index.line(of: topic, tenant: tenant, generation: generation)
         return line < 0 ? nil : line &+ 1
     }
 
-    /// Makes an entry for a topic: the caller overwrites what it holds, which may be of another topic. All other
+    /// Makes an entry for a tenant's topic: the caller overwrites what it holds, which may be of another topic. All other
     /// entry numbers may be void after this. A topic longer than `RouteIndex.maximumTopicLength` (512 bytes) gets entry
     /// 0, which no lookup finds.
     @inlinable
-    package mutating func insert(_ topic: UnsafeRawBufferPointer, generation: UInt64) -> Int {
+    package mutating func insert(_ topic: UnsafeRawBufferPointer, tenant: UInt32, generation: UInt64) -> Int {
         guard !topic.isEmpty, topic.count <= RouteIndex.maximumTopicLength else { return 0 }
-        let line = index.insert(topic, generation: generation)
+        let line = index.insert(topic, tenant: tenant, generation: generation)
         if entries.count <= index.lineCount {
             entries.append(contentsOf: repeatElement(empty, count: index.lineCount + 1 - entries.count))
         }

@@ -6,9 +6,9 @@ import MQTTModel
 /// costs as many steps as the tree has such nodes. No recursion: a topic of 65,535 slashes needs no deep stack. The
 /// walk ends at the depth of the deepest filter that matches so far, not at the topic's.
 extension TopicTree {
-    /// Finds the subscribers of a topic name that has been checked. What `result` held is gone.
-    package func match(_ topic: UnsafeRawBufferPointer, into result: inout MatchResult) {
-        walk(topic, only: Self.none, into: &result)
+    /// Finds the subscribers of a topic name that has been checked, beneath `root`. What `result` held is gone.
+    package func match(_ topic: UnsafeRawBufferPointer, root: UInt32, into result: inout MatchResult) {
+        walk(topic, from: root, only: Self.none, into: &result)
     }
 
     /// Matches for one subscriber alone and without its subscriptions that have No Local: what it gets of a message of
@@ -18,19 +18,20 @@ extension TopicTree {
     ///   is being delivered.
     /// - Returns: `nil` if nothing remains.
     package func matchWithoutNoLocal(
-        _ topic: UnsafeRawBufferPointer, subscriber: UInt32, into result: inout MatchResult
+        _ topic: UnsafeRawBufferPointer, root: UInt32, subscriber: UInt32, into result: inout MatchResult
     ) -> Match? {
-        walk(topic, only: subscriber, into: &result)
+        walk(topic, from: root, only: subscriber, into: &result)
         return result.matches.first
     }
 
     /// - Parameter only: The one subscriber of `matchWithoutNoLocal`, else `none`.
-    private func walk(_ topic: UnsafeRawBufferPointer, only: UInt32, into result: inout MatchResult) {
+    private func walk(_ topic: UnsafeRawBufferPointer, from root: UInt32, only: UInt32, into result: inout MatchResult) {
         result.begin(subscriberLimit: subscriberLimit)
         guard count > 0 else { return }
         // Out of the result while the walk writes to it, so that both can be written at once.
         var queue: [UInt32] = []
         swap(&queue, &result.queue)
+        if queue.isEmpty { queue.append(root) } else { queue[0] = root }
         nodes.withUnsafeBufferPointer { nodes in
             walk(topic, nodes, &queue, only, &result)
         }
@@ -41,10 +42,9 @@ extension TopicTree {
         _ topic: UnsafeRawBufferPointer, _ nodes: UnsafeBufferPointer<Node>, _ queue: inout [UInt32], _ only: UInt32,
         _ result: inout MatchResult
     ) {
-        // The nodes of the queue from `start` to `end` match all levels read so far.
+        // The nodes of the queue from `start` to `end` match all levels read so far: at first, the root.
         var start = 0
         var end = 1
-        if queue.isEmpty { queue.append(Self.root) } else { queue[0] = Self.root }
         // [MQTT-4.7.2-1] a wildcard at the first level does not match topics that begin with $
         var wildcardsMatch = topic.first != UInt8(ascii: "$")
         for text in TopicLevels(topic) {

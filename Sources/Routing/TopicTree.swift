@@ -5,16 +5,20 @@ import MQTTModel
 /// Owned by one loop. Flat arrays and numbers, no object per node: a node of 32 bytes knows its `+` and `#` child, and
 /// finds its other children in one table for the whole tree, by (node, level). Subscribers are session slots; those of
 /// a node lie one behind the other. Each subscription is found in O(levels), also among ten thousand of one filter.
+///
+/// Every question names a root: trees of tenants share the tables, and nothing that is asked of one root is answered from
+/// beneath another.
 package struct TopicTree {
     /// No node, no level, no subscription.
     static let none = UInt32.max
     /// What stands in `Node.level` for the wildcards, whose nodes hold no text.
     static let anyLevel = UInt32.max - 1
     static let allLevels = UInt32.max - 2
-    static let root: UInt32 = 0
+    /// The root that every tree has.
+    package static let firstRoot: UInt32 = 0
 
     struct Node {
-        /// In a free node: the next free one.
+        /// `none` in a root; in a free node: the next free one.
         var parent: UInt32
         var level: UInt32
         var plusChild = TopicTree.none
@@ -48,7 +52,7 @@ package struct TopicTree {
     package private(set) var generation: UInt64 = 1
     /// Number of subscriptions.
     package private(set) var count = 0
-    /// Number of nodes, the root included.
+    /// Number of nodes, roots included.
     package private(set) var nodeCount = 1
 
     private(set) var nodes = [Node(parent: none, level: none)]
@@ -66,6 +70,9 @@ package struct TopicTree {
 
     package init() {}
 
+    /// One more tree in the same tables, for good: a root costs a node of 32 bytes.
+    package mutating func makeRoot() -> UInt32 { addNode(Node(parent: Self.none, level: Self.none)) }
+
     // MARK: - SUBSCRIBE and UNSUBSCRIBE
 
     /// Adds a subscription, or replaces the options of the one that this subscriber has with this filter
@@ -73,13 +80,14 @@ package struct TopicTree {
     ///
     /// - Parameters:
     ///   - pattern: A checked topic filter without `$share/NAME/`.
+    ///   - root: `firstRoot`, or one that `makeRoot` has made; the same holds for every other question.
     ///   - subscriber: A session slot. Memory grows with the highest one: slots are numbers from 0 that are used again.
     /// - Returns: The number of the subscription, valid until it is removed, and whether it existed.
     @discardableResult
     package mutating func insert(
-        _ pattern: UnsafeRawBufferPointer, subscriber: UInt32, options: SubscriptionOptions
+        _ pattern: UnsafeRawBufferPointer, root: UInt32, subscriber: UInt32, options: SubscriptionOptions
     ) -> (subscription: UInt32, existed: Bool) {
-        let node = makeNode(pattern)
+        let node = makeNode(pattern, root)
         let known = subscriptionsOfNodes.value(node, subscriber)
         if known != Self.none {
             let index = subscriberIndex(of: known)
@@ -100,8 +108,8 @@ package struct TopicTree {
 
     /// Removes the subscription of a subscriber. `false` says that there was none.
     @discardableResult
-    package mutating func remove(_ pattern: UnsafeRawBufferPointer, subscriber: UInt32) -> Bool {
-        guard let subscription = find(pattern, subscriber: subscriber) else { return false }
+    package mutating func remove(_ pattern: UnsafeRawBufferPointer, root: UInt32, subscriber: UInt32) -> Bool {
+        guard let subscription = find(pattern, root: root, subscriber: subscriber) else { return false }
         remove(subscription: subscription)
         return true
     }
@@ -130,8 +138,8 @@ package struct TopicTree {
     // MARK: - Questions
 
     /// The subscription of a subscriber with a filter.
-    package func find(_ pattern: UnsafeRawBufferPointer, subscriber: UInt32) -> UInt32? {
-        let node = findNode(pattern)
+    package func find(_ pattern: UnsafeRawBufferPointer, root: UInt32, subscriber: UInt32) -> UInt32? {
+        let node = findNode(pattern, root)
         guard node != Self.none else { return nil }
         let subscription = subscriptionsOfNodes.value(node, subscriber)
         return subscription == Self.none ? nil : subscription
@@ -152,7 +160,7 @@ package struct TopicTree {
         var path: [UInt32] = []
         var node = subscriptions[Int(subscription)].node
         precondition(node != Self.none, "asked for a subscription that does not exist")
-        while node != Self.root {
+        while nodes[Int(node)].parent != Self.none {
             path.append(nodes[Int(node)].level)
             node = nodes[Int(node)].parent
         }
@@ -176,8 +184,8 @@ package struct TopicTree {
 
     // MARK: - Nodes
 
-    private func findNode(_ pattern: UnsafeRawBufferPointer) -> UInt32 {
-        var node = Self.root
+    private func findNode(_ pattern: UnsafeRawBufferPointer, _ root: UInt32) -> UInt32 {
+        var node = root
         for text in TopicLevels(pattern) {
             if text.isOnly("+") {
                 node = nodes[Int(node)].plusChild
@@ -192,8 +200,8 @@ package struct TopicTree {
         return node
     }
 
-    private mutating func makeNode(_ pattern: UnsafeRawBufferPointer) -> UInt32 {
-        var node = Self.root
+    private mutating func makeNode(_ pattern: UnsafeRawBufferPointer, _ root: UInt32) -> UInt32 {
+        var node = root
         for text in TopicLevels(pattern) {
             if text.isOnly("+") {
                 var child = nodes[Int(node)].plusChild
@@ -236,10 +244,10 @@ package struct TopicTree {
         return number
     }
 
-    /// Removes `node` and its ancestors as far as nothing needs them.
+    /// Removes `node` and its ancestors as far as nothing needs them; roots stay.
     private mutating func prune(_ start: UInt32) {
         var number = start
-        while number != Self.root, !nodes[Int(number)].isNeeded {
+        while nodes[Int(number)].parent != Self.none, !nodes[Int(number)].isNeeded {
             let node = nodes[Int(number)]
             switch node.level {
             case Self.anyLevel: nodes[Int(node.parent)].plusChild = Self.none

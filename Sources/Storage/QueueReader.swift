@@ -26,12 +26,14 @@ package final class QueueReader: Sendable {
 
     /// Reads entries with sequence numbers above `sequence`, at most `maxMessages` and about `maxBytes`, and gives them to `done`
     /// on the reader's thread.
+    ///
+    /// - Parameter tenant: Number of the session's tenant in this process.
     package func read(
-        _ session: UInt64, above sequence: UInt64, maxMessages: Int, maxBytes: Int, done: @escaping @Sendable (Page?) -> Void
+        _ session: UInt64, tenant: UInt32, above sequence: UInt64, maxMessages: Int, maxBytes: Int, done: @escaping @Sendable (Page?) -> Void
     ) {
         queue.async { [self] in
             FaultPoint.reach(.pageRead)
-            done(page(session, above: sequence, maxMessages: maxMessages, maxBytes: maxBytes))
+            done(page(session, tenant: tenant, above: sequence, maxMessages: maxMessages, maxBytes: maxBytes))
         }
     }
 
@@ -40,7 +42,7 @@ package final class QueueReader: Sendable {
     }
 
     /// - Returns: `nil`: the environment can't be read now.
-    private func page(_ session: UInt64, above sequence: UInt64, maxMessages: Int, maxBytes: Int) -> Page? {
+    private func page(_ session: UInt64, tenant: UInt32, above sequence: UInt64, maxMessages: Int, maxBytes: Int) -> Page? {
         environment.reading.withLock { _ in
             var page = Page(session: session)
             let now = MessageClock.now
@@ -55,7 +57,7 @@ package final class QueueReader: Sendable {
                                 page.isEnd = false
                                 return false
                             }
-                            if let entry = try Self.entry(key, value, in: transaction, databases, now: now) {
+                            if let entry = try Self.entry(key, value, in: transaction, databases, tenant: tenant, now: now) {
                                 bytes += entry.message?.byteCount ?? 0
                                 page.entries.append(entry)
                             } else {
@@ -76,7 +78,7 @@ package final class QueueReader: Sendable {
     /// - Returns: `nil`: the entry, or the message that it refers to, is damaged.
     private static func entry(
         _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, in transaction: borrowing ReadTransaction, _ databases: Databases,
-        now: MessageClock
+        tenant: UInt32, now: MessageClock
     ) throws(LMDBError) -> QueueEntry? {
         guard let content = SealedRecord.open(value, key: key) else { return nil }
         var reader = RecordReader(content)
@@ -87,12 +89,12 @@ package final class QueueReader: Sendable {
                 try transaction.withValue(key, in: databases.messages) { value throws(LMDBError) -> Message? in
                     guard let content = SealedRecord.open(value, key: key) else { return nil }
                     var reader = RecordReader(content)
-                    return try? StoredMessage.read(&reader, now: now)
+                    return try? StoredMessage.read(&reader, tenant: tenant, now: now)
                 }
             }
             message = body ?? nil
         } else if !header.isReleased {
-            message = try? StoredMessage.read(&reader, now: now)
+            message = try? StoredMessage.read(&reader, tenant: tenant, now: now)
         }
         guard message != nil || header.isReleased else { return nil }
         return QueueEntry(

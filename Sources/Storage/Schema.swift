@@ -3,8 +3,12 @@ import LMDB
 /// The databases of the environment and the form of their keys (docs/storage-format.md). Numbers in keys are big-endian,
 /// so that their order is the order of the bytes.
 enum Schema {
-    /// What this program writes. An older one is migrated at start, a newer one refused.
-    static let format: UInt32 = 1
+    /// The highest that this program knows; a store of a higher one is refused. The older ones are read as they are.
+    static let format: UInt32 = 2
+    /// What a new store has. The first session or retained message of a tenant makes it `tenantFormat`: a program that knows
+    /// no tenants would mix what they keep apart.
+    static let firstFormat: UInt32 = 1
+    static let tenantFormat: UInt32 = 2
 
     static let names = ["meta", "sessions", "subscriptions", "queue", "counts", "messages", "inbound", "relayed", "retained"]
     /// What grows with backlog and is not read at start.

@@ -28,9 +28,10 @@ package final class Store: Sendable {
     ///
     /// A damaged environment is set aside under a dated name; what takes its place is for `options.onDamage` to say.
     ///
+    /// - Parameter tenantNumber: Gives a tenant's name its number in this process; 0 is the default tenant.
     /// - Throws: `StoreFault`, which says what to do.
     package static func open(
-        path: String, options: StoreOptions, observer: any StoreObserver
+        path: String, options: StoreOptions, observer: any StoreObserver, tenantNumber: (String) -> UInt32 = { _ in 0 }
     ) throws(StoreFault) -> OpenStore {
         let lock: HeldDirectory
         do throws(StoreDirectory.Fault) {
@@ -43,22 +44,23 @@ package final class Store: Sendable {
         var alarms: [String] = []
         files.rollBackAfterReboot(alarms: &alarms)
         do throws(StoreFault) {
-            return try load(lock, files, options, observer, alarms)
+            return try load(lock, files, options, observer, alarms, tenantNumber)
         } catch {
             guard case .damaged(let what) = error else { throw error }
             try files.replaceDamaged(what, policy: options.onDamage, alarms: &alarms)
-            return try load(lock, files, options, observer, alarms)
+            return try load(lock, files, options, observer, alarms, tenantNumber)
         }
     }
 
     private static func load(
-        _ lock: HeldDirectory, _ files: StoreFiles, _ options: StoreOptions, _ observer: any StoreObserver, _ alarms: [String]
+        _ lock: HeldDirectory, _ files: StoreFiles, _ options: StoreOptions, _ observer: any StoreObserver, _ alarms: [String],
+        _ tenantNumber: (String) -> UInt32
     ) throws(StoreFault) -> OpenStore {
         try files.verify()
         do {
             let environment = try StoreEnvironment(directory: files.directory, options: options)
             try StoreFormat.check(environment)
-            let state = try StoredState(environment)
+            let state = try StoredState(environment, tenantNumber: tenantNumber)
             let store = Store(lock: lock, environment: environment, alarms: alarms, options: options, observer: observer, state: state)
             try store.writer.start()
             FaultPoint.reach(.restored)

@@ -79,7 +79,7 @@ struct StoreAudit {
             report = StoreCheckReport(laterFormat: format)
             return report
         }
-        if format != Schema.format { report.found("meta: there is no format number") }
+        if format == nil { report.found("meta: there is no format number") }
         for (number, session) in sessions.sorted(by: { $0.key < $1.key }) { finish(session, number) }
         for (number, body) in bodies.sorted(by: { $0.key < $1.key }) { finish(body, number) }
         return report
@@ -158,7 +158,7 @@ struct StoreAudit {
             let references: UInt32 = try reader.integer()
             guard reader.isAtEnd else { throw RecordReader.Unreadable() }
             bodies[number, default: Body()].references = references
-        case 1: bodies[number, default: Body()].bytes = try StoredMessage.read(&reader, now: now).byteCount
+        case 1: bodies[number, default: Body()].bytes = try StoredMessage.read(&reader, tenant: 0, now: now).byteCount
         default: throw RecordReader.Unreadable()
         }
     }
@@ -175,7 +175,7 @@ struct StoreAudit {
         } else if header.isReleased {
             guard reader.isAtEnd else { throw RecordReader.Unreadable() }
         } else {
-            bytes += try StoredMessage.read(&reader, now: now).byteCount
+            bytes += try StoredMessage.read(&reader, tenant: 0, now: now).byteCount
         }
         sessions[number, default: Session()].messages += 1
         sessions[number, default: Session()].bytes += UInt64(bytes)
@@ -196,7 +196,7 @@ struct StoreAudit {
     private mutating func retained(_ key: UnsafeRawBufferPointer, _ content: UnsafeRawBufferPointer) throws(RecordReader.Unreadable) {
         _ = try Self.number(key, keyBytes: 8)
         var reader = RecordReader(content)
-        _ = try StoredMessage.read(&reader, now: now)
+        _ = try StoredMessage.readRetained(&reader, now: now) { _ in 0 }
     }
 
     private static func number(_ key: UnsafeRawBufferPointer, keyBytes: Int) throws(RecordReader.Unreadable) -> UInt64 {

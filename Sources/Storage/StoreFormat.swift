@@ -4,11 +4,11 @@ import LMDB
 enum StoreFormat {
     /// A new environment gets the number; another one must have it.
     ///
-    /// Migrations from older formats will begin here; format 1 is the first.
+    /// Migrations from older formats will begin here; formats 1 and 2 are read alike.
     static func check(_ environment: StoreEnvironment) throws(StoreFault) {
         do {
             switch try read(environment) {
-            case .number(Schema.format): return
+            case .number(Schema.firstFormat...Schema.format): return
             case .number(let other) where other > Schema.format:
                 throw StoreFault.tooNew(
                     "the store was written by a later version of Headwater (format \(other), this one knows \(Schema.format)): run that version, "
@@ -36,21 +36,37 @@ enum StoreFormat {
     private static func read(_ environment: StoreEnvironment) throws(LMDBError) -> Found {
         let found = try environment.current.withRead { transaction throws(LMDBError) in
             try Schema.formatKey.lend { key throws(LMDBError) in
-                try transaction.withValue(key, in: environment.databases.meta) { value throws(LMDBError) -> Found in
-                    guard let content = SealedRecord.open(value, key: key) else { return .unreadable }
-                    var reader = RecordReader(content)
-                    guard let number: UInt32 = try? reader.integer() else { return .unreadable }
-                    return .number(number)
-                }
+                try transaction.withValue(key, in: environment.databases.meta) { value throws(LMDBError) in number(value, key: key) }
             }
         }
         return found ?? .missing
     }
 
-    private static func write(_ environment: StoreEnvironment) throws(LMDBError) {
+    private static func number(_ value: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer) -> Found {
+        guard let content = SealedRecord.open(value, key: key) else { return .unreadable }
+        var reader = RecordReader(content)
+        guard let number: UInt32 = try? reader.integer() else { return .unreadable }
+        return .number(number)
+    }
+
+    /// Something of a tenant is stored in this transaction: programs that know no tenants may not open the store any more.
+    static func noteTenant(in transaction: inout WriteTransaction, _ databases: Databases) throws(LMDBError) {
+        let content = encoded(Schema.tenantFormat)
+        try Schema.formatKey.lend { key throws(LMDBError) in
+            let found = try transaction.withValue(key, in: databases.meta) { value throws(LMDBError) in number(value, key: key) }
+            if case .number(Schema.tenantFormat...)? = found { return }
+            try transaction.putSealed(key, content, in: databases.meta)
+        }
+    }
+
+    private static func encoded(_ format: UInt32) -> [UInt8] {
         var writer = RecordWriter()
-        writer.put(Schema.format)
-        let content = writer.bytes
+        writer.put(format)
+        return writer.bytes
+    }
+
+    private static func write(_ environment: StoreEnvironment) throws(LMDBError) {
+        let content = encoded(Schema.firstFormat)
         var transaction = try environment.current.beginWrite()
         try Schema.formatKey.lend { key throws(LMDBError) in
             try transaction.putSealed(key, content, in: environment.databases.meta)

@@ -38,11 +38,14 @@ package struct StoreOperation: Sendable {
         let filter: String?
         let relay: Relay?
         let sparedSequence: UInt64
+        /// Of a retained message.
+        let tenant: String
 
         init(
             subscriptionIDs: [UInt32]? = nil, share: String? = nil, session: SessionRecord? = nil, subscription: SubscriptionRecord? = nil,
-            filter: String? = nil, relay: Relay? = nil, sparedSequence: UInt64 = 0
+            filter: String? = nil, relay: Relay? = nil, sparedSequence: UInt64 = 0, tenant: String = ""
         ) {
+            self.tenant = tenant
             self.sparedSequence = sparedSequence
             self.subscriptionIDs = subscriptionIDs
             self.share = share
@@ -145,8 +148,10 @@ package struct StoreOperation: Sendable {
         StoreOperation(.removeSubscription, session: session, details: Details(filter: filter))
     }
 
-    package static func retain(_ message: Message, number: UInt64) -> StoreOperation {
-        StoreOperation(.retain, session: 0, sequence: number, message: message)
+    /// - Parameter tenant: Name of the message's tenant, empty for the default tenant.
+    package static func retain(_ message: Message, number: UInt64, tenant: String) -> StoreOperation {
+        StoreOperation(
+            .retain, session: 0, sequence: number, message: message, details: tenant.isEmpty ? nil : Details(tenant: tenant))
     }
 
     package static func clearRetained(number: UInt64) -> StoreOperation { StoreOperation(.clearRetained, session: 0, sequence: number) }

@@ -285,6 +285,7 @@ struct StoreTransaction: ~Copyable {
 
     private mutating func putSession(_ operation: StoreOperation) throws(LMDBError) {
         guard let record = operation.details?.session else { return }
+        if !record.tenant.isEmpty { try StoreFormat.noteTenant(in: &transaction, databases) }
         let content = record.encoded()
         try Key.number(record.number) { key throws(LMDBError) in try transaction.putSealed(key, content, in: databases.sessions) }
         // A will that is no longer there has been published, and who has it need not be known any more.
@@ -333,10 +334,12 @@ struct StoreTransaction: ~Copyable {
 
     private mutating func retain(_ operation: StoreOperation) throws(LMDBError) {
         guard let message = operation.message else { return }
-        let size = SealedRecord.sealBytes + StoredMessage.encodedBytes(of: message)
+        let tenant = operation.details?.tenant ?? ""
+        if !tenant.isEmpty { try StoreFormat.noteTenant(in: &transaction, databases) }
+        let size = SealedRecord.sealBytes + StoredMessage.encodedBytes(of: message, tenant: tenant)
         try Key.number(operation.sequence) { key throws(LMDBError) in
             try transaction.reserve(key, count: size, in: databases.retained) { record in
-                StoredMessage.write(message, to: record.baseAddress.unsafelyUnwrapped + SealedRecord.sealBytes)
+                StoredMessage.write(message, tenant: tenant, to: record.baseAddress.unsafelyUnwrapped + SealedRecord.sealBytes)
                 SealedRecord.close(record, key: key)
             }
         }

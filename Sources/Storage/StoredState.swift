@@ -25,17 +25,20 @@ package struct StoredState: Sendable {
     /// The first record that can't be read.
     private let damage: String?
 
+    /// - Parameter tenantNumber: Gives a tenant's name its number in this process.
     /// - Throws: `StoreFault.damaged` when a record can't be read.
-    init(_ environment: StoreEnvironment) throws(StoreFault) {
+    init(_ environment: StoreEnvironment, tenantNumber: (String) -> UInt32) throws(StoreFault) {
         do throws(LMDBError) {
-            try self.init(environment, databases: environment.databases)
+            try self.init(environment, databases: environment.databases, tenantNumber: tenantNumber)
         } catch {
             throw StoreFault(error)
         }
         if let damage { throw .damaged(damage) }
     }
 
-    private init(_ environment: StoreEnvironment, databases: Databases) throws(LMDBError) {
+    private init(
+        _ environment: StoreEnvironment, databases: Databases, tenantNumber: (String) -> UInt32
+    ) throws(LMDBError) {
         let now = MessageClock.now
         var sessions: [StoredSession] = []
         var places: [UInt64: Int] = [:]
@@ -83,7 +86,7 @@ package struct StoredState: Sendable {
             }
             try Self.each(databases.retained, "retained", in: transaction, &damage, keyBytes: 8) { key, content throws(RecordReader.Unreadable) in
                 var reader = RecordReader(content)
-                retained.append((key.bigEndian(at: 0), try StoredMessage.read(&reader, now: now)))
+                retained.append((key.bigEndian(at: 0), try StoredMessage.readRetained(&reader, now: now, tenantNumber: tenantNumber)))
             }
             if let key = try transaction.lastKey(in: databases.messages), key.count == 9 {
                 nextMessage = key.withUnsafeBytes { $0.bigEndian(at: 0) } + 1

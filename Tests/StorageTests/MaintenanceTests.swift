@@ -19,7 +19,7 @@ import Testing
             operations.append(.remember(9, session: session))
             for sequence in 1...messages * session { operations.append(enqueue(sequence == 1 ? long : short, session, sequence)) }
         }
-        operations.append(.retain(short, number: 1))
+        operations.append(.retain(short, number: 1, tenant: ""))
         await opened.store.writer.store(operations)
         #expect(await opened.store.close())
     }

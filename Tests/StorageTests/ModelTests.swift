@@ -107,7 +107,7 @@ import Testing
             if model.retained.removeValue(forKey: number) != nil { return [.clearRetained(number: number)] }
             let message = try message("r/\(number)", bytes: .random(in: 0...5_000, using: &random))
             model.retained[number] = message
-            return [.retain(message, number: number)]
+            return [.retain(message, number: number, tenant: number % 3 == 0 ? "tenant" : "")]
         }
     }
 

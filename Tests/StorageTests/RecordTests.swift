@@ -36,9 +36,9 @@ import Testing
         return Array(record.dropFirst(SealedRecord.sealBytes))
     }
 
-    static func stored(_ message: Message) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0xAA, count: StoredMessage.encodedBytes(of: message))
-        bytes.withUnsafeMutableBytes { StoredMessage.write(message, to: $0.baseAddress!) }
+    static func stored(_ message: Message, tenant: String = "") -> [UInt8] {
+        var bytes = [UInt8](repeating: 0xAA, count: StoredMessage.encodedBytes(of: message, tenant: tenant))
+        bytes.withUnsafeMutableBytes { StoredMessage.write(message, tenant: tenant, to: $0.baseAddress!) }
         return bytes
     }
 
@@ -68,7 +68,7 @@ import Testing
         try Self.stored(message).withUnsafeBytes { bytes in
             var reader = RecordReader(bytes)
             let now = MessageClock.now
-            let read = try StoredMessage.read(&reader, now: now)
+            let read = try StoredMessage.read(&reader, tenant: 0, now: now)
             #expect(areEqual(read, message))
             #expect(read.properties == properties)
             #expect((99...100).contains(read.remainingExpirySeconds(atMilliseconds: now.monotonicMilliseconds) ?? 0))
@@ -92,7 +92,7 @@ import Testing
         let readEntry: @Sendable (UnsafeRawBufferPointer) throws -> Void = { bytes in
             var reader = RecordReader(bytes)
             let header = try QueueEntryRecord.readHeader(&reader)
-            if header.reference == nil { _ = try StoredMessage.read(&reader, now: .now).properties }
+            if header.reference == nil { _ = try StoredMessage.read(&reader, tenant: 0, now: .now).properties }
             guard reader.isAtEnd else { throw RecordReader.Unreadable() }
         }
         return [
@@ -103,13 +103,21 @@ import Testing
             ("entry", try queueEntry(reference: nil), readEntry),
             ("reference", try queueEntry(reference: 5), readEntry),
             (
+                "retained message of a tenant",
+                stored(Message(topic: try TopicName("a/b"), payload: [1], expirySeconds: 9), tenant: "plant"),
+                {
+                    var reader = RecordReader($0)
+                    _ = try StoredMessage.readRetained(&reader, now: .now) { _ in 1 }
+                }
+            ),
+            (
                 "message",
                 stored(
                     Message(
                         topic: try TopicName("a/b"), payload: [1], properties: PublishProperties(contentType: "x"), expirySeconds: 9)),
                 {
                     var reader = RecordReader($0)
-                    let message = try StoredMessage.read(&reader, now: .now)
+                    let message = try StoredMessage.read(&reader, tenant: 0, now: .now)
                     _ = (message.properties, message.topic, message.expiresAtUnixMilliseconds)
                 }
             ),

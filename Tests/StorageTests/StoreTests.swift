@@ -106,13 +106,13 @@ import Testing
         let scratch = Scratch()
         #expect(await (try Store.open(path: scratch.directory, options: .test, observer: Witness())).store.close())
         try withEnvironment(scratch.directory) { transaction, databases in
-            try transaction.seal(Schema.formatKey, [2, 0, 0, 0], in: databases["meta"]!)
+            try transaction.seal(Schema.formatKey, [UInt8(Schema.format) + 1, 0, 0, 0], in: databases["meta"]!)
         }
         var options = StoreOptions.test
         options.onDamage = .empty
         let fault = #expect(throws: StoreFault.self) { _ = try Store.open(path: scratch.directory, options: options, observer: Witness()) }
         guard case .tooNew(let text) = fault else { return #expect(Bool(false), "\(String(describing: fault))") }
-        #expect(text.contains("format 2"))
+        #expect(text.contains("format \(Schema.format + 1)"))
         #expect(fault?.isFinal == true)
         #expect(!scratch.entries.contains { $0.hasPrefix("damaged-") })
         let report = try StoreMaintenance(directory: scratch.directory).check()

@@ -75,7 +75,7 @@ extension StoreWriter {
 extension QueueReader {
     func page(_ session: UInt64, above sequence: UInt64, maxMessages: Int = .max, maxBytes: Int = .max) async -> Page? {
         await withCheckedContinuation { continuation in
-            read(session, above: sequence, maxMessages: maxMessages, maxBytes: maxBytes) { continuation.resume(returning: $0) }
+            read(session, tenant: 0, above: sequence, maxMessages: maxMessages, maxBytes: maxBytes) { continuation.resume(returning: $0) }
         }
     }
 }

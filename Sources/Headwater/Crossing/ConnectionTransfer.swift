@@ -18,7 +18,7 @@ struct ConnectionTransfer: Sendable {
 
 /// What authentication decided.
 struct Admission: Sendable {
-    let client: ClientInfo
+    var client: ClientInfo
     let assignedClientID: Bool
     let keepAliveIsServerChoice: Bool
     /// Authentication Data for CONNACK.

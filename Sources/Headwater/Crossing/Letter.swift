@@ -8,9 +8,9 @@ import Storage
 enum Letter: Sendable {
     /// A message for the subscribers of the receiving loop; `from` is slowed if they can't keep up.
     case publish(Message, from: ConnectionReference?, duty: StoreDuty?)
-    /// From now on `loop` wants (or no longer wants, delta -1) what matches `pattern`; `storedDelta`: for a session that the store
+    /// From now on `loop` wants (or no longer wants, delta -1) what matches `pattern` of a tenant; `storedDelta`: for a session that the store
     /// has.
-    case interest(pattern: String, loop: Int, delta: Int, storedDelta: Int)
+    case interest(pattern: String, tenant: UInt32, loop: Int, delta: Int, storedDelta: Int)
 
     /// For the shard of the topic: an empty payload clears.
     case retain(Message, duty: StoreDuty?)
@@ -63,6 +63,7 @@ struct ShareStorage: Sendable {
 /// Asks a shard for retained messages: a page of a replay to one new subscription.
 struct RetainedQuery: Sendable {
     let pattern: String
+    let tenant: UInt32
     let session: SessionReference
     /// Tells this replay from others of the same session.
     let replay: UInt32

@@ -43,7 +43,9 @@ extension BrokerLoop {
         switch decision {
         case .challenge(let data):
             connection.send(.auth(Auth(reason: .continueAuthentication, authenticationMethod: method, authenticationData: data)))
-        case .accept(_, let data):
+        case .accept(_, _, let tenant) where tenant != nil && tenant != connection.client?.tenant:
+            protocolError(.notAuthorized, "re-authentication as a client of another tenant", on: connection)
+        case .accept(_, let data, _):
             connection.extras?.isReauthenticating = false
             connection.extras?.authenticationRounds = 0
             connection.send(.auth(Auth(reason: .success, authenticationMethod: method, authenticationData: data)))

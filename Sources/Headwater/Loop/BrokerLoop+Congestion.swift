@@ -27,18 +27,18 @@ extension BrokerLoop {
                 while !hasRoom(), let oldest = session.pending.popFirst() {
                     unstore(oldest, of: session, isReleased: oldest.isReleased)
                     dequeued(oldest)
-                    counters.dropped(.queueFull)
+                    dropped(.queueFull, of: session)
                 }
                 while !hasRoom(), dropOldestSpooled(session) {}
             case .disconnect:
                 if let connection = session.connection {
-                    counters.dropped(.slowConsumer)
+                    dropped(.slowConsumer, of: session)
                     doom(connection, DisconnectReason(cause: .slowConsumer, code: .quotaExceeded))
                     return false
                 }
             }
             guard hasRoom() else {
-                counters.dropped(.queueFull)
+                dropped(.queueFull, of: session)
                 return false
             }
         }

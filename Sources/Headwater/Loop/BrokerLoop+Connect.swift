@@ -87,11 +87,8 @@ extension BrokerLoop {
             connection.withExtras { $0.authenticationMethod = connect.authenticationMethod }
             connection.send(.auth(Auth(
                 reason: .continueAuthentication, authenticationMethod: connect.authenticationMethod, authenticationData: data)))
-        case .accept(let username, let data):
-            let accepted = ClientInfo(
-                tenant: client.tenant, clientID: client.clientID, username: username ?? client.username,
-                protocolVersion: client.protocolVersion, peerAddress: client.peerAddress, listener: client.listener,
-                keepAliveSeconds: client.keepAliveSeconds)
+        case .accept(let username, let data, let tenant):
+            let accepted = client.accepted(as: username, of: tenant)
             connection.client = accepted
             connection.extras?.connect = nil
             connection.extras?.admission = nil
@@ -111,6 +108,9 @@ extension BrokerLoop {
     private func admitted(
         _ connect: Connect, _ admission: Admission, on connection: ConnectionHandler, unread: Slice<UnsafeRawBufferPointer>?
     ) {
+        guard let admission = numbered(admission, on: connection) else {
+            return refuse(.quotaExceeded, "as many tenants as there may be", on: connection)
+        }
         let key = SessionKey(tenant: admission.client.tenant, clientID: admission.client.clientID)
         let home = nodes.count == 1 ? index : directory.home(of: key, orClaimFor: index)
         guard home != index else { return attach(connection, connect, admission) }
@@ -179,13 +179,14 @@ extension BrokerLoop {
             end(session)
             existing = nil
         }
-        let session = existing ?? begin(key)
+        let session = existing ?? begin(key, tenantNumber: client.tenantNumber)
         let isPresent = existing != nil
         take(connect, into: session)
         if !isPresent, session.isPersistent { beginStoring(session) }
         connection.session = session
         connection.phase = .connected
         session.connection = connection
+        countConnection(connection, of: client.tenantNumber)
         session.isStalled = false
         session.inbound.connectionBegan()
         session.outbound.connectionBegan()
@@ -208,7 +209,7 @@ extension BrokerLoop {
         clientLog.line(.info, "connected", nowMilliseconds: clock.monotonicMilliseconds, metadata: [
             "client": "\(client.clientID)", "user": "\(client.username ?? "")", "peer": "\(client.peerAddress)",
             "listener": "\(client.listener)", "mqtt": "\(client.protocolVersion)", "clean_start": "\(connect.cleanStart)",
-            "session_present": "\(isPresent)", "keep_alive": "\(client.keepAliveSeconds)",
+            "session_present": "\(isPresent)", "keep_alive": "\(client.keepAliveSeconds)", "tenant": "\(client.tenant)",
         ])
         for hook in hooks.connected { hook.clientConnected(client, sessionPresent: isPresent) }
         if isPresent {
@@ -264,6 +265,7 @@ extension BrokerLoop {
     /// CONNACK with an error, and close.
     func refuse(_ code: ReasonCode, _ why: String, on connection: ConnectionHandler) {
         counters.statistics.connectionsRefused[code.rawValue, default: 0] += 1
+        count(for: connection.client?.tenantNumber ?? 0) { $0.connectionsRefused += 1 }
         strangerLog.line(.notice, "connection refused", nowMilliseconds: clock.monotonicMilliseconds, metadata: [
             "client": "\(connection.client?.clientID ?? "")", "user": "\(connection.client?.username ?? "")",
             "peer": "\(connection.peerAddress)", "listener": "\(connection.listener.configuration.name)",

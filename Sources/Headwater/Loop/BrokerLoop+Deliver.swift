@@ -86,7 +86,7 @@ extension BrokerLoop {
             send(
                 &publication, on: connection, firstByte: PublishImage.firstByte(qos: .atMostOnce, retain: retain), packetID: 0,
                 identifiers: identifiers, fansOut: fansOut)
-        else { return counters.dropped(.packetTooLarge) }
+        else { return dropped(.packetTooLarge, of: session) }
         counters.statistics.delivered &+= 1
         if !hooks.delivered.isEmpty { tellDelivered(publication.message(), session) }
     }
@@ -96,12 +96,12 @@ extension BrokerLoop {
         _ publication: inout Publication, to session: Session, qos: QoS, retain: Bool, identifiers: [UInt32]?, share: ShareReference?
     ) {
         if let sink = session.sink {
-            guard sink.receive(publication.message()) else { return counters.dropped(.queueFull) }
+            guard sink.receive(publication.message()) else { return dropped(.queueFull, of: session) }
             counters.statistics.delivered &+= 1
             return
         }
         if session.connection == nil, qos == .atMostOnce, !configuration.sessions.queuesQoS0WhenOffline || !session.isPersistent {
-            return counters.dropped(.offline)
+            return dropped(.offline, of: session)
         }
         let delivery = Delivery(message: publication.message(), qos: qos, retain: retain, subscriptionIDs: identifiers, share: share)
         guard enqueue(delivery, for: session, source: publication.source) else { return }
@@ -169,6 +169,7 @@ extension BrokerLoop {
         counters.statistics.messagesSent[qos] &+= 1
         counters.statistics.payloadBytesSent[qos] &+= payload
         counters.statistics.packetsSent &+= 1
+        if let tenant = connection.tenant { tenant._withUnsafeGuaranteedRef { $0.figures.messagesSent &+= 1 } }
         deliveriesInTick &+= 1
         if connection.output.count >= Self.flushSize { connection.flush() }
         if !connection.isTouched { touch(connection) }
@@ -200,7 +201,7 @@ extension BrokerLoop {
         guard session.outbound.abandon(id), let delivery else { return }
         unstore(delivery, of: session)
         counters.statistics.inflightMessages &-= 1
-        counters.dropped(.packetTooLarge)
+        dropped(.packetTooLarge, of: session)
     }
 
     // MARK: Draining
@@ -246,12 +247,12 @@ extension BrokerLoop {
         if let client = connection.client, !hooks.authorizeDelivery.isEmpty, !delivery.isReleased {
             for hook in hooks.authorizeDelivery where !hook.mayReceive(client, message: delivery.message) {
                 unstore(delivery, of: session)
-                return counters.dropped(.notAuthorized)
+                return dropped(.notAuthorized, of: session)
             }
         }
         if delivery.qos == .atMostOnce {
             unstore(delivery, of: session)
-            guard send(delivery, on: connection, packetID: 0, isRepeat: false) else { return counters.dropped(.packetTooLarge) }
+            guard send(delivery, on: connection, packetID: 0, isRepeat: false) else { return dropped(.packetTooLarge, of: session) }
             counters.statistics.delivered += 1
             if !hooks.delivered.isEmpty { tellDelivered(delivery.message, session) }
             return
@@ -354,7 +355,7 @@ extension BrokerLoop {
             counters.statistics.inflightMessages &-= 1
             if session.stored != nil { unstore(result, of: session, isReleased: isReleased) }
             if isRejected {
-                counters.dropped(.rejectedByReceiver)
+                dropped(.rejectedByReceiver, of: session)
             } else {
                 counters.statistics.delivered &+= 1
                 if !hooks.delivered.isEmpty { tellDelivered(result, session) }

@@ -12,6 +12,7 @@ extension BrokerLoop {
     func receivedPublish(_ fields: PublishFields, on connection: ConnectionHandler) {
         counters.statistics.messagesReceived[Int(fields.qos.rawValue)] &+= 1
         counters.statistics.payloadBytesReceived[Int(fields.qos.rawValue)] &+= fields.payload.count
+        if let tenant = connection.tenant { tenant._withUnsafeGuaranteedRef { $0.figures.messagesReceived &+= 1 } }
         connection.sessionReference?._withUnsafeGuaranteedRef { session in
             if fields.topicAlias == 0 {
                 publish(fields, topic: fields.topic, on: connection, session: session)
@@ -50,7 +51,7 @@ extension BrokerLoop {
         guard !fields.retain || configuration.retained.isAvailable else {
             return protocolError(.retainNotSupported, "RETAIN though it is not available", on: connection)
         }
-        guard let route = route(for: topic) else {
+        guard let route = route(for: topic, tenant: session.tenantNumber) else {
             if TopicName.check(topic) == .invalidUTF8 { return malformed(.invalidUTF8, on: connection) }
             return protocolError(.topicNameInvalid, "topic name invalid or too deep", on: connection)
         }
@@ -99,8 +100,8 @@ extension BrokerLoop {
         on connection: ConnectionHandler, session: Session
     ) {
         var publication = Publication(
-            fields: fields, topic: topic, properties: properties, publisher: connection.client.map { Unmanaged.passUnretained($0) }, sourceSession: session.serial,
-            source: connection.reference, clock: clock)
+            fields: fields, topic: topic, properties: properties, publisher: connection.client.map { Unmanaged.passUnretained($0) },
+            tenant: session.tenantNumber, sourceSession: session.serial, source: connection.reference, clock: clock)
         if let ledger { return finishStored(&publication, fields, route: route, on: connection, session: session, ledger) }
         var isHeld = false
         if routes[route].hookMask != 0 {
@@ -108,7 +109,7 @@ extension BrokerLoop {
             case .proceed: break
             case .hold: isHeld = true
             case .drop:
-                counters.refused(.plugin)
+                refused(.plugin, tenant: session.tenantNumber)
                 return acknowledge(fields.packetID, fields.qos, .success, on: connection)
             case .refuse(let code): return refusePublish(fields, code, .plugin, on: connection)
             }
@@ -136,7 +137,7 @@ extension BrokerLoop {
             case .proceed: break
             case .hold: hold = lastHold
             case .drop:
-                counters.refused(.plugin)
+                refused(.plugin, tenant: session.tenantNumber)
                 return acknowledge(fields.packetID, fields.qos, .success, on: connection)
             case .refuse(let code): return refusePublish(fields, code, .plugin, on: connection)
             }
@@ -203,6 +204,7 @@ extension BrokerLoop {
         if fields.qos == .exactlyOnce { session.inbound.refused(fields.packetID) }
         counters.statistics.messagesReceived[Int(fields.qos.rawValue)] &-= 1
         counters.statistics.payloadBytesReceived[Int(fields.qos.rawValue)] &-= fields.payload.count
+        count(for: session.tenantNumber) { $0.messagesReceived &-= 1 }
         connection.mustComeAgain = true
         connection.pause()
         ledger.postponed.append(connection.reference)
@@ -224,7 +226,7 @@ extension BrokerLoop {
     private func refusePublish(
         _ fields: PublishFields, _ code: ReasonCode, _ reason: BrokerStatistics.RefusalReason, on connection: ConnectionHandler
     ) {
-        counters.refused(reason)
+        refused(reason, tenant: connection.client?.tenantNumber ?? 0)
         let isV5 = connection.version == .v5
         if isV5, fields.qos == .exactlyOnce { connection.session?.inbound.refused(fields.packetID) }
         acknowledge(fields.packetID, fields.qos, isV5 ? code : .success, on: connection)

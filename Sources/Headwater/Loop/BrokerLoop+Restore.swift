@@ -22,7 +22,8 @@ extension BrokerLoop {
         let record = stored.record
         let key = SessionKey(tenant: record.tenant, clientID: record.clientID)
         _ = directory.home(of: key, orClaimFor: index)
-        let session = begin(key)
+        let tenantNumber = tenantDirectory.restored(record.tenant)
+        let session = begin(key, tenantNumber: tenantNumber)
         counters.statistics.sessionsOffline += 1
         session.expirySeconds = record.expirySeconds
         let part = StoredPart(number: record.number, firstBatch: 0)
@@ -39,7 +40,7 @@ extension BrokerLoop {
         for packetID in stored.inbound { session.inbound.restore(packetID) }
         for subscription in stored.subscriptions { restore(subscription, of: session) }
         if let will = record.will {
-            session.withExtras { $0.will = planned(will, clientID: record.clientID, tenant: record.tenant) }
+            session.withExtras { $0.will = planned(will, clientID: record.clientID, tenant: record.tenant, number: tenantNumber) }
         }
         if let time = record.disconnectedAt { session.withExtras { $0.disconnectedAt = time } }
     }
@@ -56,7 +57,7 @@ extension BrokerLoop {
         }
     }
 
-    private func planned(_ will: StoredWill, clientID: String, tenant: String) -> PlannedWill {
+    private func planned(_ will: StoredWill, clientID: String, tenant: String, number: UInt32) -> PlannedWill {
         var restored = Connect.Will(topic: will.topic, payload: will.payload, qos: will.qos, retain: will.retain)
         restored.delaySeconds = will.delaySeconds
         restored.expirySeconds = will.expirySeconds
@@ -64,7 +65,7 @@ extension BrokerLoop {
         let client = ClientInfo(
             tenant: tenant, clientID: clientID, username: will.username, protocolVersion: will.protocolVersion, peerAddress: will.peerAddress,
             listener: will.listener)
-        return PlannedWill(will: restored, client: client, dueAtMilliseconds: will.dueAt.map(monotonic))
+        return PlannedWill(will: restored, client: client.numbered(number), dueAtMilliseconds: will.dueAt.map(monotonic))
     }
 
     /// Milliseconds of the monotonic clock for a time of the wall clock.
@@ -114,7 +115,8 @@ struct RestoredPart: Sendable {
         var parts = [RestoredPart](repeating: RestoredPart(), count: loops)
         for (index, session) in state.sessions.enumerated() { parts[index % loops].sessions.append(session) }
         for retained in state.retained {
-            let loop = retained.message.withParts { topic, _, _ in BrokerLoop.shard(of: topic, loops: loops) }
+            let tenant = retained.message.tenant
+            let loop = retained.message.withParts { topic, _, _ in BrokerLoop.shard(of: topic, tenant: tenant, loops: loops) }
             parts[loop].retained.append(retained)
         }
         let homes = Dictionary(uniqueKeysWithValues: state.sessions.enumerated().map { ($0.element.record.number, $0.offset % loops) })

@@ -12,11 +12,14 @@ extension BrokerLoop {
     private static var pageSize: Int { 256 }
     private static var scanSize: Int { 8192 }
 
-    private func shard(of topic: UnsafeRawBufferPointer) -> Int { Self.shard(of: topic, loops: nodes.count) }
+    private func shard(of topic: UnsafeRawBufferPointer, tenant: UInt32) -> Int {
+        Self.shard(of: topic, tenant: tenant, loops: nodes.count)
+    }
 
-    static func shard(of topic: UnsafeRawBufferPointer, loops: Int) -> Int {
+    static func shard(of topic: UnsafeRawBufferPointer, tenant: UInt32, loops: Int) -> Int {
         guard loops > 1 else { return 0 }
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325  // FNV-1a: every loop must come to the same answer
+        // FNV-1a: every loop must come to the same answer. A topic that all tenants have is not all one loop's.
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325 ^ UInt64(tenant)
         for byte in topic { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
         return Int((hash >> 32) % UInt64(loops))
     }
@@ -24,9 +27,9 @@ extension BrokerLoop {
     /// Sets, replaces or clears the retained message of the topic.
     /// - Returns: `false`: the limits for retained messages leave no room.
     func retain(_ publication: inout Publication) -> Bool {
-        let shard = shard(of: publication.topic)
+        let shard = shard(of: publication.topic, tenant: publication.tenant)
         // What it replaces, only the topic's owner knows; elsewhere it counts as new.
-        let old = shard == index ? retained.get(publication.topic)?.message : nil
+        let old = shard == index ? retained.get(publication.topic, root: tenant(publication.tenant).retainedRoot)?.message : nil
         guard publication.payload.isEmpty || hasRoomToRetain(publication.byteCount, inPlaceOf: old) else { return false }
         if shard == index {
             retainHere(publication.message())
@@ -44,10 +47,12 @@ extension BrokerLoop {
     }
 
     func retainHere(_ message: Message) {
+        let root = tenant(message.tenant).retainedRoot
         let old = message.withParts { topic, _, payload -> Message? in
             // [MQTT-3.3.1-6] [MQTT-3.3.1-7] an empty payload clears
-            guard !payload.isEmpty else { return retained.remove(topic).map { unstore($0) }?.message }
-            return retained.set(topic, storedSlot(message, inPlaceOf: ledger == nil ? nil : retained.get(topic)))?.message
+            guard !payload.isEmpty else { return retained.remove(topic, root: root).map { unstore($0) }?.message }
+            let known = ledger == nil ? nil : retained.get(topic, root: root)
+            return retained.set(topic, root: root, storedSlot(message, inPlaceOf: known))?.message
         }
         countRetained(message, inPlaceOf: old)
     }
@@ -56,7 +61,7 @@ extension BrokerLoop {
     private func storedSlot(_ message: Message, inPlaceOf old: RetainedSlot?) -> RetainedSlot {
         guard let ledger else { return RetainedSlot(message: message) }
         let number = old?.number ?? ledger.service.takeRetainedNumber()
-        let operation = StoreOperation.retain(message, number: number)
+        let operation = StoreOperation.retain(message, number: number, tenant: tenant(message.tenant).name)
         if let old, old.storeBatch == ledger.open.number {
             ledger.open.cancel(Int(old.storePlace))  // nobody needs the one that was to be written
         }
@@ -70,7 +75,10 @@ extension BrokerLoop {
 
     /// From the store, at the start.
     func restoreRetained(_ message: Message, number: UInt64) {
-        let old = message.withParts { topic, _, _ in retained.set(topic, RetainedSlot(message: message, number: number))?.message }
+        let root = tenant(message.tenant).retainedRoot
+        let old = message.withParts { topic, _, _ in
+            retained.set(topic, root: root, RetainedSlot(message: message, number: number))?.message
+        }
         countRetained(message, inPlaceOf: old)
     }
 
@@ -89,8 +97,16 @@ extension BrokerLoop {
                 addTimer(.retainedSweep, slot: 0, serial: 0, afterMilliseconds: 10_000)
             }
         }
+        changeRetained(messages, bytes, tenant: message.tenant)
+    }
+
+    private func changeRetained(_ messages: Int, _ bytes: Int, tenant: UInt32) {
         counters.statistics.retainedMessages += messages
         counters.statistics.retainedBytes += bytes
+        count(for: tenant) {
+            $0.retainedMessages += messages
+            $0.retainedBytes += bytes
+        }
         totals.retainedMessages.add(messages, ordering: .relaxed)
         totals.retainedBytes.add(bytes, ordering: .relaxed)
     }
@@ -99,8 +115,7 @@ extension BrokerLoop {
     func sweepRetained() {
         guard let cursor = retainedSweepCursor else { return }
         var found: [RetainedSlot] = []
-        let all = StaticString("#")
-        let next = scanAll(all, from: cursor, into: &found)
+        let next = retained.scanAll(from: cursor, examine: Self.scanSize, into: &found)
         let now = clock.monotonicMilliseconds
         for slot in found where slot.message.isExpired(atMilliseconds: now) { forget(slot.message) }
         retainedSweepCursor = next ?? (retained.count > 0 ? 0 : nil)
@@ -109,19 +124,12 @@ extension BrokerLoop {
         }
     }
 
-    private func scanAll(_ pattern: StaticString, from cursor: Int, into found: inout [RetainedSlot]) -> Int? {
-        let bytes = UnsafeRawBufferPointer(start: pattern.utf8Start, count: pattern.utf8CodeUnitCount)
-        return retained.scan(bytes, from: cursor, examine: Self.scanSize, into: &found)
-    }
-
     private func forget(_ message: Message) {
+        let root = tenant(message.tenant).retainedRoot
         message.withParts { topic, _, _ in
-            guard let current = retained.get(topic), current.message.isIdentical(to: message) else { return }
-            _ = retained.remove(topic).map { unstore($0) }
-            counters.statistics.retainedMessages -= 1
-            counters.statistics.retainedBytes -= message.byteCount
-            totals.retainedMessages.subtract(1, ordering: .relaxed)
-            totals.retainedBytes.subtract(message.byteCount, ordering: .relaxed)
+            guard let current = retained.get(topic, root: root), current.message.isIdentical(to: message) else { return }
+            _ = retained.remove(topic, root: root).map { unstore($0) }
+            changeRetained(-1, -message.byteCount, tenant: message.tenant)
         }
     }
 
@@ -133,7 +141,7 @@ extension BrokerLoop {
         let shards = text.withUTF8 { bytes in
             let raw = UnsafeRawBufferPointer(bytes)
             let hasWildcard = raw.contains { $0 == UInt8(ascii: "#") || $0 == UInt8(ascii: "+") }
-            return hasWildcard ? Array(nodes.indices) : [shard(of: raw)]
+            return hasWildcard ? Array(nodes.indices) : [shard(of: raw, tenant: session.tenantNumber)]
         }
         session.withExtras { $0.replays.begin(pattern, qos: qos, identifier: identifier, shards: shards) }
         pump(session)
@@ -151,7 +159,8 @@ extension BrokerLoop {
             case .send(let message, let replay): send(message, of: replay, to: session)
             case .ask(let replay, let shard):
                 let query = RetainedQuery(
-                    pattern: replay.pattern, session: reference(of: session), replay: replay.number, cursor: replay.cursor)
+                    pattern: replay.pattern, tenant: session.tenantNumber, session: reference(of: session), replay: replay.number,
+                    cursor: replay.cursor)
                 if shard == index { extras.replays.take(page(for: query)) } else { write(.retainedQuery(query), to: shard) }
             }
         }
@@ -162,7 +171,7 @@ extension BrokerLoop {
         // What has replaced it since the page was made came as a live message: the old one must not come after it. Of
         // another loop's topics that is not known here.
         if replay.pageShard == index {
-            let current = message.withParts { topic, _, _ in retained.get(topic) }
+            let current = message.withParts { topic, _, _ in retained.get(topic, root: tenant(message.tenant).retainedRoot) }
             guard let current, current.message.isIdentical(to: message) else { return }
         }
         Publication.with(message, source: nil, nowMilliseconds: clock.monotonicMilliseconds) { publication in
@@ -184,11 +193,12 @@ extension BrokerLoop {
     private func page(for query: RetainedQuery) -> RetainedPage {
         var found: [RetainedSlot] = []
         var next: Int?
+        let root = tenant(query.tenant).retainedRoot
         var pattern = query.pattern
         pattern.withUTF8 {
             let bytes = UnsafeRawBufferPointer($0)
-            if query.cursor == nil, retained.collect(bytes, limit: Self.pageSize, into: &found) { return }
-            next = retained.scan(bytes, from: query.cursor ?? 0, examine: Self.scanSize, into: &found)
+            if query.cursor == nil, retained.collect(bytes, root: root, limit: Self.pageSize, into: &found) { return }
+            next = retained.scan(bytes, root: root, from: query.cursor ?? 0, examine: Self.scanSize, into: &found)
         }
         return RetainedPage(shard: index, session: query.session, replay: query.replay, messages: found.map(\.message), next: next)
     }

@@ -7,23 +7,23 @@ import Storage
 
 /// Who gets a message: the cached answer of the tree, and the delivery to each receiver.
 extension BrokerLoop {
-    /// The cached route of a topic; `nil`: the bytes are no topic name, or too deep.
+    /// The cached route of a tenant's topic; `nil`: the bytes are no topic name, or too deep.
     @inline(__always)
-    func route(for topic: UnsafeRawBufferPointer) -> Int? {
-        routes.lookup(topic, generation: tree.generation) ?? makeRoute(for: topic)
+    func route(for topic: UnsafeRawBufferPointer, tenant: UInt32) -> Int? {
+        routes.lookup(topic, tenant: tenant, generation: tree.generation) ?? makeRoute(for: topic, tenant: tenant)
     }
 
     @inline(never)
-    private func makeRoute(for topic: UnsafeRawBufferPointer) -> Int? {
+    private func makeRoute(for topic: UnsafeRawBufferPointer, tenant: UInt32) -> Int? {
         guard TopicName.check(topic) == nil, TopicName.levelCount(topic) <= decodeLimits.maxTopicLevels else { return nil }
-        tree.match(topic, into: &matches)
+        tree.match(topic, root: self.tenant(tenant).root, into: &matches)
         // Entries keep their memory when another topic takes their line: ten thousand receivers of every topic, times all
         // lines, would be gigabytes.
         if cachedTargets > Self.maxCachedTargets {
             routes = RouteCache(maximumLines: Self.maxCachedRoutes, empty: RouteEntry())
             cachedTargets = 0
         }
-        let index = routes.insert(topic, generation: tree.generation)
+        let index = routes.insert(topic, tenant: tenant, generation: tree.generation)
         routes.withEntry(at: index) { entry in
             cachedTargets -= entry.targets.capacity
             defer { cachedTargets += entry.targets.capacity }
@@ -141,7 +141,7 @@ extension BrokerLoop {
             slowForStore(source)
         }
         Publication.with(message, source: source, nowMilliseconds: clock.monotonicMilliseconds) { publication in
-            guard let index = route(for: publication.topic) else { return }
+            guard let index = route(for: publication.topic, tenant: publication.tenant) else { return }
             publication.take(duty)
             let targets = routes[index].targets
             images.begin()
@@ -163,7 +163,7 @@ extension BrokerLoop {
     }
 
     func route(_ publication: inout Publication) {
-        guard let index = route(for: publication.topic) else { return }
+        guard let index = route(for: publication.topic, tenant: publication.tenant) else { return }
         if publication.isRetained { _ = retain(&publication) }
         _ = deliver(&publication, route: index)
     }
@@ -190,7 +190,8 @@ extension BrokerLoop {
         if target.noLocalAll || target.noLocalSome, session.serial == publication.sourceSession {
             // [MQTT-3.8.3-3]
             guard target.noLocalSome,
-                let match = tree.matchWithoutNoLocal(publication.topic, subscriber: session.slot, into: &ownMatches)
+                let match = tree.matchWithoutNoLocal(
+                    publication.topic, root: tenant(session.tenantNumber).root, subscriber: session.slot, into: &ownMatches)
             else { return }
             qos = min(publication.qos, match.qos)
             identifiers = match.identifierCount == 0 ? nil : Array(ownMatches.identifiers(of: match))

@@ -7,10 +7,12 @@ import Routing
 /// What the service around the loops asks of one: subscriptions in this process, figures, the end.
 extension BrokerLoop {
     /// A session without a connection, whose messages go to `sink`.
-    func subscribe(_ sink: MessageSink, to filter: TopicFilter) -> SessionReference {
+    /// - Parameter tenantNumber: Whose messages.
+    func subscribe(_ sink: MessageSink, to filter: TopicFilter, tenantNumber: UInt32) -> SessionReference {
         beginWork()
         // No client can have this identifier: U+0000 is not allowed in one.
-        let session = begin(SessionKey(tenant: "", clientID: "\0embedded-\(nextSerial)"))
+        let key = SessionKey(tenant: tenant(tenantNumber).name, clientID: "\0embedded-\(nextSerial)")
+        let session = begin(key, tenantNumber: tenantNumber)
         session.sink = sink
         let options = SubscriptionOptions(qos: .exactlyOnce, retainAsPublished: true)
         if filter.isShared {
@@ -45,6 +47,9 @@ extension BrokerLoop {
         var report = counters.statistics
         report.queuedMessages += report.inflightMessages
         report.heldPublishes = holds.count
+        for tenant in tenants.dropFirst() {
+            if let tenant { report.tenants[tenant.name] = tenant.figures }
+        }
         return report
     }
 

@@ -9,13 +9,15 @@ import Storage
 /// Sessions from birth to end, and the wills they leave (MQTT 5.0 sections 4.1 and 3.1.2.5).
 extension BrokerLoop {
     /// A session that nobody had. Its connection is set by the caller.
-    func begin(_ key: SessionKey) -> Session {
+    /// - Parameter tenantNumber: Of the key's tenant.
+    func begin(_ key: SessionKey, tenantNumber: UInt32) -> Session {
         let slot = takeSlot()
-        let session = Session(key: key, serial: UInt64(index) << 48 | nextSerial, slot: slot)
+        let session = Session(key: key, tenantNumber: tenantNumber, serial: UInt64(index) << 48 | nextSerial, slot: slot)
         nextSerial += 1
         subscribers[Int(slot)] = .session(session)
         sessionsByKey[key] = session
         counters.statistics.sessions += 1
+        count(for: tenantNumber) { $0.sessions += 1 }
         return session
     }
 
@@ -33,6 +35,7 @@ extension BrokerLoop {
         session.connection = nil
         connection.session = nil
         counters.statistics.sessionsOffline += 1
+        count(for: session.tenantNumber) { $0.connections -= 1 }
         counters.statistics.disconnects[reason.cause.rawValue, default: 0] += 1
         relieve(session)
         session.extras?.replays.removeAll()
@@ -72,12 +75,12 @@ extension BrokerLoop {
         for subscription in session.subscriptions.all {
             let pattern = nodes.count > 1 ? tree.pattern(of: subscription) : ""
             tree.remove(subscription: subscription)
-            if nodes.count > 1 { retract(pattern, isStored: session.stored != nil) }
+            if nodes.count > 1 { retract(pattern, of: session) }
         }
         counters.statistics.subscriptions -= session.subscriptions.count
         session.subscriptions.removeAll()
         handOverShared(session, isEnding: true)
-        counters.dropped(.sessionEnded, session.outbound.count + session.pending.count)
+        dropped(.sessionEnded, session.outbound.count + session.pending.count, of: session)
         counters.statistics.inflightMessages -= session.outbound.count
         counters.statistics.queuedBytes -= session.pending.bytes
         counters.statistics.queuedMessages -= session.pending.removeAll()
@@ -90,6 +93,7 @@ extension BrokerLoop {
         session.sink?.finish()
         lastSessions.append(session)
         counters.statistics.sessions -= 1
+        count(for: session.tenantNumber) { $0.sessions -= 1 }
         if session.connection == nil, session.sink == nil { counters.statistics.sessionsOffline -= 1 }
         freeSlot(session.slot)
     }
@@ -127,7 +131,7 @@ extension BrokerLoop {
     /// What the store has of a session goes.
     private func endStoring(_ session: Session) {
         guard let part = session.stored, let ledger else { return }
-        counters.dropped(.sessionEnded, part.spooledCount)
+        dropped(.sessionEnded, part.spooledCount, of: session)
         counters.statistics.queuedMessages -= part.spooledCount
         counters.statistics.queuedBytes -= part.spooledBytes
         part.readNumber += 1
@@ -150,7 +154,7 @@ extension BrokerLoop {
                 hook.mayPublish(planned.client, topic: UnsafeRawBufferPointer($0), qos: will.qos, isRetained: will.retain)
             }
             if case .deny = decision {
-                counters.refused(.notAuthorized)
+                refused(.notAuthorized, tenant: session.tenantNumber)
                 return nil
             }
         }

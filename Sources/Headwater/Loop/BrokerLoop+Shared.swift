@@ -15,9 +15,9 @@ extension BrokerLoop {
 
     private func shareReference(_ filter: TopicFilter, of session: Session) -> ShareReference {
         let key = ShareReference.Key(tenant: session.key.tenant, name: filter.shareName ?? "", pattern: filter.pattern)
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in filter.string.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        return ShareReference(key: key, ownerLoop: Int((hash >> 32) % UInt64(nodes.count)))
+        var text = filter.string
+        let owner = text.withUTF8 { Self.shard(of: UnsafeRawBufferPointer($0), tenant: session.tenantNumber, loops: nodes.count) }
+        return ShareReference(key: key, tenantNumber: session.tenantNumber, ownerLoop: owner)
     }
 
     // MARK: The member's side
@@ -63,10 +63,14 @@ extension BrokerLoop {
     private func tellInterest(in reference: ShareReference, delta: Int) {
         // Whether a member is stored, its owner knows: the others take it that one is.
         let storedDelta = ledger == nil ? 0 : delta
-        changeInterest(reference.key.pattern.string, of: reference.ownerLoop, by: delta, storedBy: storedDelta)
+        changeInterest(
+            reference.key.pattern.string, tenant: reference.tenantNumber, of: reference.ownerLoop, by: delta, storedBy: storedDelta)
         for loop in nodes.indices where loop != index && loop != reference.ownerLoop {
             write(
-                .interest(pattern: reference.key.pattern.string, loop: reference.ownerLoop, delta: delta, storedDelta: storedDelta), to: loop)
+                .interest(
+                    pattern: reference.key.pattern.string, tenant: reference.tenantNumber, loop: reference.ownerLoop, delta: delta,
+                    storedDelta: storedDelta),
+                to: loop)
         }
     }
 
@@ -169,9 +173,11 @@ extension BrokerLoop {
         let state = ShareState(reference: reference, slot: takeSlot())
         subscribers[Int(state.slot)] = .share(state)
         shares[reference.key] = state
+        let root = tenant(reference.tenantNumber).root
         var pattern = reference.key.pattern.string
         pattern.withUTF8 {
-            _ = tree.insert(UnsafeRawBufferPointer($0), subscriber: state.slot, options: SubscriptionOptions(qos: .exactlyOnce))
+            _ = tree.insert(
+                UnsafeRawBufferPointer($0), root: root, subscriber: state.slot, options: SubscriptionOptions(qos: .exactlyOnce))
         }
         return state
     }
@@ -182,14 +188,15 @@ extension BrokerLoop {
         state.group.leave(member.serial)
         guard state.group.isEmpty else { return }
         var pattern = reference.key.pattern.string
-        pattern.withUTF8 { _ = tree.remove(UnsafeRawBufferPointer($0), subscriber: state.slot) }
+        let root = tenant(reference.tenantNumber).root
+        pattern.withUTF8 { _ = tree.remove(UnsafeRawBufferPointer($0), root: root, subscriber: state.slot) }
         shares[reference.key] = nil
         freeSlot(state.slot)
     }
 
     func deliverShared(_ publication: inout Publication, of state: ShareState) {
         if let exclusion = publication.storage?.exclusion, exclusion.shares.contains(state.reference.filter) { return }
-        guard let chosen = state.group.choose(), let member = state.members[chosen.id] else { return dropWithoutMember() }
+        guard let chosen = state.group.choose(), let member = state.members[chosen.id] else { return dropWithoutMember(of: state.reference) }
         if Int(member.reference.loop) != index {
             write(
                 .shareDelivery(
@@ -198,22 +205,22 @@ extension BrokerLoop {
                 to: Int(member.reference.loop))
             return slow(publication.source, if: Int(member.reference.loop))
         }
-        guard let session = session(member.reference) else { return dropWithoutMember() }
+        guard let session = session(member.reference) else { return dropWithoutMember(of: state.reference) }
         deliver(&publication, of: state.reference, to: session, options: member.options)
     }
 
-    private func dropWithoutMember(_ storage: ShareStorage = .none) {
+    private func dropWithoutMember(of reference: ShareReference, _ storage: ShareStorage = .none) {
         storage.duty?.promise.keep()
         leaveOldPlace(storage)
         counters.statistics.deliveriesDue += 1
-        counters.dropped(.noShareMember)
+        dropped(.noShareMember, tenant: reference.tenantNumber)
     }
 
     /// A message that a member gave back: to another one if anybody is online, else back to a member that keeps it.
     func passOn(_ message: Message, of reference: ShareReference, retain: Bool, from old: SessionReference, storage: ShareStorage) {
-        guard let state = shares[reference.key] else { return dropWithoutMember(storage) }
+        guard let state = shares[reference.key] else { return dropWithoutMember(of: reference, storage) }
         let chosen = state.group.choose(excluding: state.group.hasOnlineMember(excluding: old.serial) ? old.serial : nil)
-        guard let chosen, let member = state.members[chosen.id] else { return dropWithoutMember(storage) }
+        guard let chosen, let member = state.members[chosen.id] else { return dropWithoutMember(of: reference, storage) }
         if Int(member.reference.loop) != index {
             return write(
                 .shareDelivery(reference, message, member: member.reference, options: member.options, from: nil, storage: storage),

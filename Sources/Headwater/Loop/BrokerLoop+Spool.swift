@@ -57,7 +57,7 @@ extension BrokerLoop {
         while let delivery = session.pending.popFirst() {
             if delivery.sequence == 0 {
                 dequeued(delivery)
-                counters.dropped(.offline)
+                dropped(.offline, of: session)
             } else {
                 count += 1
                 bytes += delivery.isReleased ? Delivery.flatBytes : delivery.queuedBytes
@@ -78,7 +78,7 @@ extension BrokerLoop {
         guard let part = session.stored, part.isSpooling, !part.isReading, session.connection?.phase == .connected, let ledger,
             session.pending.count < Self.lowWater
         else { return }
-        if part.tail == nil, part.spooledCount == 0 || part.lastSequence <= part.readSequence { return endSpool(part) }
+        if part.tail == nil, part.spooledCount == 0 || part.lastSequence <= part.readSequence { return endSpool(session, part) }
         guard part.readableAfter <= ledger.stored || ledger.hasFailed else { return wait(session, for: part.readableAfter, ledger) }
         if part.tail == nil {
             part.tail = StoredPart.Tail(firstSequence: part.nextSequence, readableAfter: part.lastBatch)
@@ -90,7 +90,9 @@ extension BrokerLoop {
         // What is removed and not yet stored so would be read again; it waits, unless nothing can be stored now.
         let removed = part.readableAfter <= ledger.stored ? [] : removedSequences(of: number, in: ledger)
         let node = nodes[index]
-        ledger.service.store.reader.read(number, above: part.readSequence, maxMessages: Self.pageMessages, maxBytes: Self.pageBytes) { page in
+        ledger.service.store.reader.read(
+            number, tenant: session.tenantNumber, above: part.readSequence, maxMessages: Self.pageMessages, maxBytes: Self.pageBytes
+        ) { page in
             node.eventLoop.execute { node.bound.value?.received(page, of: number, read: read, isCovering: isCovering, removed: removed) }
         }
     }
@@ -110,9 +112,9 @@ extension BrokerLoop {
         return removed
     }
 
-    private func endSpool(_ part: StoredPart) {
+    private func endSpool(_ session: Session, _ part: StoredPart) {
         // Records that could not be read are missing from what was counted.
-        counters.dropped(.damaged, part.spooledCount)
+        dropped(.damaged, part.spooledCount, of: session)
         counters.statistics.queuedMessages -= part.spooledCount
         counters.statistics.queuedBytes -= part.spooledBytes
         part.spooledCount = 0
@@ -166,7 +168,7 @@ extension BrokerLoop {
         part.tail = nil
         for delivery in tail.deliveries { move(delivery, to: session, part) }
         part.readSequence = part.lastSequence
-        endSpool(part)
+        endSpool(session, part)
     }
 
     /// From the store's account to the one of the queue in memory.
@@ -179,7 +181,8 @@ extension BrokerLoop {
     /// What stands for a message that the receiver has.
     static let noMessage = Message(
         restoring: UnsafeRawBufferPointer(start: nil, count: 0), properties: UnsafeRawBufferPointer(start: nil, count: 0),
-        payload: UnsafeRawBufferPointer(start: nil, count: 0), qos: .exactlyOnce, isRetained: false, received: .now, expiresAtMilliseconds: nil)
+        payload: UnsafeRawBufferPointer(start: nil, count: 0), qos: .exactlyOnce, isRetained: false, tenant: TenantDirectory.defaultTenant,
+        received: .now, expiresAtMilliseconds: nil)
 
     // MARK: Full queues
 
@@ -192,7 +195,7 @@ extension BrokerLoop {
         part.spooledBytes -= estimate
         counters.statistics.queuedMessages -= 1
         counters.statistics.queuedBytes -= estimate
-        counters.dropped(.queueFull)
+        dropped(.queueFull, of: session)
         part.readableAfter = ledger.open.number
         ledger.append(.trim(session: part.number, above: part.readSequence, sparing: part.repeatedSequence, estimatedBytes: estimate))
         return true

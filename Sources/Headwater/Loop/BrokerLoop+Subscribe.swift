@@ -59,14 +59,15 @@ extension BrokerLoop {
         var text = pattern
         let inserted: (subscription: UInt32, existed: Bool)? = text.withUTF8 {
             let bytes = UnsafeRawBufferPointer($0)
-            if !mayAdd, tree.find(bytes, subscriber: session.slot) == nil { return nil }
-            return tree.insert(bytes, subscriber: session.slot, options: options)
+            let root = tenant(session.tenantNumber).root
+            if !mayAdd, tree.find(bytes, root: root, subscriber: session.slot) == nil { return nil }
+            return tree.insert(bytes, root: root, subscriber: session.slot, options: options)
         }
         guard let inserted else { return nil }
         if !inserted.existed {
             session.subscriptions.append(inserted.subscription)
             counters.statistics.subscriptions += 1
-            if nodes.count > 1 { announce(pattern, isStored: session.stored != nil) }
+            if nodes.count > 1 { announce(pattern, of: session) }
         }
         return !inserted.existed
     }
@@ -96,12 +97,15 @@ extension BrokerLoop {
 
     private func remove(_ pattern: String, of session: Session) -> Bool {
         var text = pattern
-        guard let subscription = text.withUTF8({ tree.find(UnsafeRawBufferPointer($0), subscriber: session.slot) }) else { return false }
+        let root = tenant(session.tenantNumber).root
+        guard let subscription = text.withUTF8({ tree.find(UnsafeRawBufferPointer($0), root: root, subscriber: session.slot) }) else {
+            return false
+        }
         tree.remove(subscription: subscription)
         session.subscriptions.remove(subscription)
         session.extras?.replays.cancel(pattern)
         counters.statistics.subscriptions -= 1
-        if nodes.count > 1 { retract(pattern, isStored: session.stored != nil) }
+        if nodes.count > 1 { retract(pattern, of: session) }
         return true
     }
 
@@ -109,34 +113,40 @@ extension BrokerLoop {
 
     /// A subscription here: the first one with this pattern is told to the other loops, and the first one that the store has.
     /// The letters leave before SUBACK.
-    private func announce(_ pattern: String, isStored: Bool) { changeAnnounced(pattern, by: 1, isStored: isStored) }
+    private func announce(_ pattern: String, of session: Session) { changeAnnounced(pattern, of: session, by: 1) }
 
-    func retract(_ pattern: String, isStored: Bool) { changeAnnounced(pattern, by: -1, isStored: isStored) }
+    func retract(_ pattern: String, of session: Session) { changeAnnounced(pattern, of: session, by: -1) }
 
-    private func changeAnnounced(_ pattern: String, by delta: Int, isStored: Bool) {
-        let before = announced[ExactText(pattern)] ?? InterestCount()
-        let after = InterestCount(all: before.all + delta, stored: before.stored + (isStored ? delta : 0))
-        announced[ExactText(pattern)] = after.all > 0 ? after : nil
+    private func changeAnnounced(_ pattern: String, of session: Session, by delta: Int) {
+        let tenant = session.tenantNumber
+        let key = TenantPattern(tenant: tenant, pattern: ExactText(pattern))
+        let before = announced[key] ?? InterestCount()
+        let after = InterestCount(all: before.all + delta, stored: before.stored + (session.stored != nil ? delta : 0))
+        announced[key] = after.all > 0 ? after : nil
         func change(_ old: Int, _ new: Int) -> Int { min(max(new, 0), 1) - min(max(old, 0), 1) }
         let (all, stored) = (change(before.all, after.all), change(before.stored, after.stored))
-        if all != 0 || stored != 0 { writeToAll(.interest(pattern: pattern, loop: index, delta: all, storedDelta: stored)) }
+        if all != 0 || stored != 0 {
+            writeToAll(.interest(pattern: pattern, tenant: tenant, loop: index, delta: all, storedDelta: stored))
+        }
     }
 
     /// A loop's interest is a subscriber of the tree like any other, in the slot that has the loop's number. Its QoS says whether
     /// the store has a session that is interested.
-    func changeInterest(_ pattern: String, of loop: Int, by delta: Int, storedBy storedDelta: Int) {
+    func changeInterest(_ pattern: String, tenant: UInt32, of loop: Int, by delta: Int, storedBy storedDelta: Int) {
         guard loop != index else { return }
-        let interest = Interest(pattern: ExactText(pattern), loop: loop)
+        let interest = Interest(pattern: TenantPattern(tenant: tenant, pattern: ExactText(pattern)), loop: loop)
         let before = interests[interest] ?? InterestCount()
         let after = InterestCount(all: before.all + delta, stored: before.stored + storedDelta)
         interests[interest] = after == InterestCount() ? nil : after
+        let root = self.tenant(tenant).root
         var text = pattern
         text.withUTF8 {
             let bytes = UnsafeRawBufferPointer($0)
             if after.all > 0, before.all <= 0 || (before.stored > 0) != (after.stored > 0) {
-                tree.insert(bytes, subscriber: UInt32(loop), options: SubscriptionOptions(qos: after.stored > 0 ? .exactlyOnce : .atMostOnce))
+                let qos: QoS = after.stored > 0 ? .exactlyOnce : .atMostOnce
+                tree.insert(bytes, root: root, subscriber: UInt32(loop), options: SubscriptionOptions(qos: qos))
             } else if before.all > 0, after.all <= 0 {
-                tree.remove(bytes, subscriber: UInt32(loop))
+                tree.remove(bytes, root: root, subscriber: UInt32(loop))
             }
         }
     }

@@ -21,6 +21,7 @@ final class BrokerLoop {
     let totals: BrokerTotals
     let hooks: HookTable
     let authenticator: (any Authenticator)?
+    let tenantDirectory: TenantDirectory
     let logger: Logger
     let eventLoop: any EventLoop
     let decodeLimits: DecodeLimits
@@ -50,6 +51,11 @@ final class BrokerLoop {
     /// A client that is being attached: a session of it that ends has a successor on this loop already.
     @exclusivity(unchecked) var keyInTransition: SessionKey?
 
+    /// By number; those that have come to this loop.
+    @exclusivity(unchecked) var tenants: [LoopTenant?] = [
+        LoopTenant(
+            number: TenantDirectory.defaultTenant, name: "", root: TopicTree.firstRoot, retainedRoot: RetainedTree<RetainedSlot>.firstRoot)
+    ]
     @exclusivity(unchecked) var tree = TopicTree()
     @exclusivity(unchecked) var matches = MatchResult()
     @exclusivity(unchecked) var ownMatches = MatchResult()
@@ -65,7 +71,7 @@ final class BrokerLoop {
     @exclusivity(unchecked) var relays: [PublishOrigin: Relay] = [:]
     @exclusivity(unchecked) var shares: [ShareReference.Key: ShareState] = [:]
     /// Subscriptions of this loop's sessions by pattern, to tell the other loops of the first and the last.
-    @exclusivity(unchecked) var announced: [ExactText: InterestCount] = [:]
+    @exclusivity(unchecked) var announced: [TenantPattern: InterestCount] = [:]
     /// What other loops announced, counted.
     @exclusivity(unchecked) var interests: [Interest: InterestCount] = [:]
 
@@ -101,8 +107,14 @@ final class BrokerLoop {
         var stored = 0
     }
 
-    struct Interest: Hashable {
+    /// A topic filter of a tenant, without `$share/NAME/`.
+    struct TenantPattern: Hashable {
+        let tenant: UInt32
         let pattern: ExactText
+    }
+
+    struct Interest: Hashable {
+        let pattern: TenantPattern
         let loop: Int
     }
 
@@ -114,6 +126,7 @@ final class BrokerLoop {
         directory = shared.directory
         totals = shared.totals
         authenticator = shared.authenticator
+        tenantDirectory = shared.tenants
         logger = shared.logger
         hooks = HookTable(shared.plugins.map { $0.makeLoopHooks(loop: node.index) })
         let limits = shared.configuration.limits
@@ -250,8 +263,8 @@ final class BrokerLoop {
     private func read(_ letter: Letter) {
         switch letter {
         case .publish(let message, let source, let duty): routeFromOtherLoop(message, source: source, duty: duty)
-        case .interest(let pattern, let loop, let delta, let storedDelta):
-            changeInterest(pattern, of: loop, by: delta, storedBy: storedDelta)
+        case .interest(let pattern, let tenant, let loop, let delta, let storedDelta):
+            changeInterest(pattern, tenant: tenant, of: loop, by: delta, storedBy: storedDelta)
         case .retain(let message, let duty):
             let before = operationCount
             retainHere(message)

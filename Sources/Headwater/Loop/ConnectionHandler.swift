@@ -53,6 +53,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// hot path would count references for every packet.
     @exclusivity(unchecked) var sessionReference: Unmanaged<Session>?
     @exclusivity(unchecked) var client: ClientInfo?
+    /// Where its figures are counted, since CONNACK; `nil`: it is of the default tenant. The loop keeps it.
+    @exclusivity(unchecked) var tenant: Unmanaged<LoopTenant>?
     @exclusivity(unchecked) var extras: Extras?
     @exclusivity(unchecked) var gate = AckGate()
     /// Slot and generation in the loop's connection table.
@@ -158,6 +160,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         var buffer = unwrapInboundIn(data)
         loop.beginWork()
         loop.counters.statistics.bytesReceived &+= buffer.readableBytes
+        if let tenant { tenant._withUnsafeGuaranteedRef { $0.figures.bytesReceived &+= buffer.readableBytes } }
         lastPacketMilliseconds = loop.clock.monotonicMilliseconds
         guard phase < .closing else { return }
         if unread == nil, canRead {
@@ -318,6 +321,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         }
         if written > 0 { progress &+= 1 }
         loop.counters.statistics.bytesSent &+= count
+        if let tenant { tenant._withUnsafeGuaranteedRef { $0.figures.bytesSent &+= count } }
         if written == count { return wrote(count) }
         writeThroughChannel(from: written, to: count)
     }

@@ -11,6 +11,8 @@ struct Publication {
     let payload: UnsafeRawBufferPointer
     let qos: QoS
     let isRetained: Bool
+    /// Number of the publisher's tenant.
+    let tenant: UInt32
     /// Seconds left of the Message Expiry Interval, `nil` for none.
     let expirySeconds: UInt32?
     /// Kept by the connection, or by the message, for as long as this value lives.
@@ -43,7 +45,7 @@ struct Publication {
 
     init(
         fields: PublishFields, topic: UnsafeRawBufferPointer, properties: UnsafeRawBufferPointer,
-        publisher: Unmanaged<ClientInfo>?,
+        publisher: Unmanaged<ClientInfo>?, tenant: UInt32,
         sourceSession: UInt64, source: ConnectionReference?, clock: MessageClock
     ) {
         self.topic = topic
@@ -53,6 +55,7 @@ struct Publication {
         isRetained = fields.retain
         expirySeconds = fields.expirySeconds
         self.publisher = publisher
+        self.tenant = tenant
         self.sourceSession = sourceSession
         self.source = source
         self.clock = clock
@@ -79,6 +82,7 @@ struct Publication {
         self.payload = payload
         qos = message.qos
         isRetained = message.isRetained
+        tenant = message.tenant
         expirySeconds = message.remainingExpirySeconds(atMilliseconds: nowMilliseconds)
         publisher = message.publisher.map { Unmanaged.passUnretained($0) }
         sourceSession = message.sourceSession

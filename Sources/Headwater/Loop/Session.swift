@@ -10,6 +10,8 @@ final class Session {
     /// Unique in this process, never reused; 0 is nobody.
     let serial: UInt64
     let slot: UInt32
+    /// Of the key's tenant, in this process.
+    let tenantNumber: UInt32
 
     /// The connection that the session has now. It clears this when it ends.
     @exclusivity(unchecked) var connectionReference: Unmanaged<ConnectionHandler>?
@@ -54,8 +56,9 @@ final class Session {
         @exclusivity(unchecked) var isCongestionKnownToShares = false
     }
 
-    init(key: SessionKey, serial: UInt64, slot: UInt32) {
+    init(key: SessionKey, tenantNumber: UInt32, serial: UInt64, slot: UInt32) {
         self.key = key
+        self.tenantNumber = tenantNumber
         self.serial = serial
         self.slot = slot
     }

@@ -21,6 +21,7 @@ public final class Broker: Service, Sendable {
     public let configuration: BrokerConfiguration
     private let logger: Logger
     private let plugins: [any BrokerPlugin]
+    private let tenants = TenantDirectory()
     private let state = Mutex(State())
 
     private struct State {
@@ -74,7 +75,7 @@ public final class Broker: Service, Sendable {
             throw error
         }
         let shared = BrokerShared(
-            configuration: configuration, nodes: nodes, directory: SessionDirectory(), totals: totals, plugins: plugins,
+            configuration: configuration, nodes: nodes, directory: SessionDirectory(), tenants: tenants, totals: totals, plugins: plugins,
             authenticator: plugins.lazy.compactMap(\.authenticator).first, logger: logger, store: opened?.service)
         state.withLock { state in
             state.store = opened?.service
@@ -85,7 +86,10 @@ public final class Broker: Service, Sendable {
         }
         do {
             for plugin in plugins {
-                let context = PluginContext(logger: logger, loopCount: loopCount) { message in Self.route(message, on: nodes[0]) }
+                let context = PluginContext(logger: logger, loopCount: loopCount) { [tenants] message in
+                    guard let message = tenants.assign(message, to: nil) else { return }
+                    Self.route(message, on: nodes[0])
+                }
                 try await plugin.start(context)
             }
             for node in nodes {
@@ -119,7 +123,7 @@ public final class Broker: Service, Sendable {
         let gauges = StoreGauges(logger: logger)
         let opened: OpenStore
         do throws(StoreFault) {
-            opened = try Store.open(path: directory, options: StoreOptions(settings), observer: gauges)
+            opened = try Store.open(path: directory, options: StoreOptions(settings), observer: gauges, tenantNumber: tenants.restored)
         } catch {
             throw BrokerError(error.description, isFinal: error.isFinal)
         }
@@ -306,8 +310,11 @@ public final class Broker: Service, Sendable {
     /// Routes a message to all subscribers, as if a client of the broker's own had published it. Returns when it has
     /// been routed on one event loop, and at QoS 1 and 2 when everybody for whom the store keeps it has it there; a broker that is
     /// not running drops it.
-    public func publish(_ message: Message) async {
-        guard let node = state.withLock({ $0.nodes.first }) else { return }
+    ///
+    /// - Parameter tenant: Whose message it is, by name, empty for the default tenant; `nil`: its publisher's, the default
+    ///   tenant's without one. A message of more tenants than a broker takes in its life (100,000) is dropped.
+    public func publish(_ message: Message, tenant: String? = nil) async {
+        guard let node = state.withLock({ $0.nodes.first }), let message = tenants.assign(message, to: tenant) else { return }
         await withCheckedContinuation { continuation in
             node.eventLoop.execute {
                 guard let loop = node.bound.value else { return continuation.resume() }
@@ -323,18 +330,23 @@ public final class Broker: Service, Sendable {
     /// Messages that match `filter` from now on, retained ones first. The subscription ends with the sequence's last
     /// iterator, and the sequence with the broker.
     ///
-    /// - Parameter bufferedMessages: How many may wait for the program; when more come, the newest are dropped
-    ///   and counted as `queue_full`.
-    /// - Throws: `BrokerError` when the broker is not running.
-    public func subscribe(_ filter: TopicFilter, bufferedMessages: Int = 10_000) async throws -> MessageSequence {
+    /// - Parameters:
+    ///   - tenant: Whose messages, by name, empty for the default tenant's.
+    ///   - bufferedMessages: How many may wait for the program; when more come, the newest are dropped and counted as
+    ///     `queue_full`.
+    /// - Throws: `BrokerError` when the broker is not running, or the tenant would be one too many.
+    public func subscribe(
+        _ filter: TopicFilter, tenant: String = "", bufferedMessages: Int = 10_000
+    ) async throws -> MessageSequence {
         guard let node = state.withLock({ $0.phase == .running ? $0.nodes.first : nil }) else {
             throw BrokerError("the broker is not running: call start() first")
         }
+        guard let number = tenants.number(of: tenant) else { throw BrokerError("there is no room for another tenant") }
         let (stream, continuation) = AsyncStream.makeStream(of: Message.self, bufferingPolicy: .bufferingOldest(bufferedMessages))
         let sink = MessageSink(
             receive: { if case .enqueued = continuation.yield($0) { true } else { false } }, finish: { continuation.finish() })
         let reference = try await node.eventLoop.submit { () -> SessionReference? in
-            node.bound.value?.subscribe(sink, to: filter)
+            node.bound.value?.subscribe(sink, to: filter, tenantNumber: number)
         }.get()
         guard let reference else { throw BrokerError("the broker is stopping") }
         continuation.onTermination = { _ in
@@ -352,6 +364,7 @@ public final class Broker: Service, Sendable {
         for node in nodes {
             if let part = try? await node.eventLoop.submit({ node.bound.value?.report() }).get() { sum.add(part) }
         }
+        if !sum.tenants.isEmpty { sum.tenants[""] = TenantStatistics(restOf: sum, without: sum.tenants.values) }
         sum.startedUnixMilliseconds = started
         sum.store = store?.gauges.statistics
         sum.connectionsTurnedAway = totals?.turnedAway.load(ordering: .relaxed) ?? 0

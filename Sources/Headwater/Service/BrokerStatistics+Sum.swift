@@ -11,6 +11,7 @@ extension BrokerStatistics {
         sum(&protocolErrors, other.protocolErrors)
         sum(&messagesRefused, other.messagesRefused)
         sum(&dropped, other.dropped)
+        for (name, figures) in other.tenants { tenants[name, default: TenantStatistics()].add(figures) }
         deliveryLatency.add(other.deliveryLatency)
         eventLoopLag.add(other.eventLoopLag)
     }

@@ -97,6 +97,8 @@ public struct BrokerStatistics: Sendable {
     /// How late a timer fires on an event loop.
     public var eventLoopLag = LatencyHistogram()
     public var eventLoops = 0
+    /// By name, once there is any but the default tenant, whose name is empty. What belongs to no client yet counts for that one.
+    public var tenants: [String: TenantStatistics] = [:]
     /// `nil`: there is no store.
     public var store: StoreStatistics?
 

@@ -6,6 +6,7 @@ struct BrokerShared: Sendable {
     let configuration: BrokerConfiguration
     let nodes: [LoopNode]
     let directory: SessionDirectory
+    let tenants: TenantDirectory
     let totals: BrokerTotals
     let plugins: [any BrokerPlugin]
     let authenticator: (any Authenticator)?
