@@ -11,7 +11,7 @@ struct StoreTests {
         let store = StoreScenario(loops)
         try await store.life { harness in
             let first = try await harness.subscriber("kept", "t/#", qos: .exactlyOnce, version: version, cleanStart: false) {
-                $0.sessionExpirySeconds = 100
+                $0.sessionExpirySeconds = 10_000
             }
             await first.close()
             try await harness.waitForOffline(1)
@@ -26,14 +26,14 @@ struct StoreTests {
             let publisher = try await harness.connect("publisher")
             try await publisher.publish(message("t/x", "21", qos: .atLeastOnce))
             let second = try await harness.open(version: version)
-            #expect(try await second.connect("kept", cleanStart: false) { $0.sessionExpirySeconds = 100 }.sessionPresent)
+            #expect(try await second.connect("kept", cleanStart: false) { $0.sessionExpirySeconds = 10_000 }.sessionPresent)
             #expect(try await second.receive(21).map(\.text) == (1...21).map(String.init))
             try await publisher.publish(message("t/9", "live", qos: .atLeastOnce))
             #expect(try await second.receive(1).first?.text == "live")
         }
         try await store.life { harness in
             let third = try await harness.open(version: version)
-            #expect(try await third.connect("kept", cleanStart: false) { $0.sessionExpirySeconds = 100 }.sessionPresent)
+            #expect(try await third.connect("kept", cleanStart: false) { $0.sessionExpirySeconds = 10_000 }.sessionPresent)
             try await third.ping()
             try await third.expectNothing()
         }
@@ -43,11 +43,11 @@ struct StoreTests {
     func gone(loops: Int) async throws {
         let store = StoreScenario(loops)
         try await store.life { harness in
-            let client = try await harness.subscriber("left", "t", qos: .atLeastOnce, cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let client = try await harness.subscriber("left", "t", qos: .atLeastOnce, cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             #expect(try await client.subscribe("u", qos: .atLeastOnce) == .grantedQoS1)
             try await client.unsubscribe(["t"])
             await client.close()
-            let ended = try await harness.subscriber("ended", "t", qos: .atLeastOnce, cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let ended = try await harness.subscriber("ended", "t", qos: .atLeastOnce, cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             try await ended.disconnect()
             let clean = try await harness.connect("ended", cleanStart: true)
             try await clean.disconnect()
@@ -67,14 +67,14 @@ struct StoreTests {
         let store = StoreScenario(loops)
         var identifier: UInt16 = 0
         try await store.life { harness in
-            let client = try await harness.subscriber("client", "t", qos: qos, cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let client = try await harness.subscriber("client", "t", qos: qos, cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             let publisher = try await harness.connect("publisher")
             publisher.send(.publish(message("t", "first", qos: qos, id: 1)), .publish(message("t", "second", qos: qos, id: 2)))
             _ = try await client.nextPublish()
             identifier = try await client.nextPublish().packetID
         }
         try await store.life { harness in
-            let client = try await harness.connect("client", cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let client = try await harness.connect("client", cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             #expect(try await client.nextPublish().text == "first")
             let again = try await client.nextPublish()
             #expect(again.text == "second" && again.packetID == identifier && again.dup)
@@ -85,23 +85,23 @@ struct StoreTests {
     func inboundExactlyOnce(loops: Int) async throws {
         let store = StoreScenario(loops)
         try await store.life { harness in
-            let receiver = try await harness.subscriber("receiver", "t", qos: .exactlyOnce, cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let receiver = try await harness.subscriber("receiver", "t", qos: .exactlyOnce, cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             await receiver.close()
-            let client = try await harness.connect("client", cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let client = try await harness.connect("client", cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             client.send(.publish(message("t", "once", qos: .exactlyOnce, id: 7)))
             try await client.expect(.pubRec(Acknowledgement(packetID: 7)))
         }
         try await store.life { harness in
-            let client = try await harness.connect("client", cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let client = try await harness.connect("client", cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             client.send(.publish(message("t", "once", qos: .exactlyOnce, id: 7) { $0.dup = true }))
             try await client.expect(.pubRec(Acknowledgement(packetID: 7)))
             client.send(.pubRel(Acknowledgement(packetID: 7)))
             try await client.expect(.pubComp(Acknowledgement(packetID: 7)))
         }
         try await store.life { harness in
-            let client = try await harness.connect("client", cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let client = try await harness.connect("client", cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             try await client.publish(message("t", "next", qos: .exactlyOnce, id: 7))
-            let receiver = try await harness.connect("receiver", cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let receiver = try await harness.connect("receiver", cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             #expect(try await receiver.receive(2).map(\.text) == ["once", "next"])
         }
     }
@@ -111,7 +111,7 @@ struct StoreTests {
         let store = StoreScenario(loops)
         var identifier: UInt16 = 0
         try await store.life { harness in
-            let client = try await harness.subscriber("client", "t", qos: .exactlyOnce, cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let client = try await harness.subscriber("client", "t", qos: .exactlyOnce, cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             let publisher = try await harness.connect("publisher")
             try await publisher.publish(message("t", "once", qos: .exactlyOnce))
             identifier = try await client.nextPublish().packetID
@@ -120,12 +120,12 @@ struct StoreTests {
         }
         for _ in 0..<2 {
             try await store.life { harness in
-                let client = try await harness.connect("client", cleanStart: false) { $0.sessionExpirySeconds = 100 }
+                let client = try await harness.connect("client", cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
                 try await client.expect(.pubRel(Acknowledgement(packetID: identifier)))
             }
         }
         try await store.life { harness in
-            let client = try await harness.connect("client", cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let client = try await harness.connect("client", cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             try await client.expect(.pubRel(Acknowledgement(packetID: identifier)))
             client.send(.pubComp(Acknowledgement(packetID: identifier)))
             try await client.ping()
@@ -170,7 +170,7 @@ struct StoreTests {
         try await elapse(.milliseconds(1_200))
         try await store.life { harness in
             try await harness.wait(for: "the short session's end") { $0.sessions == 1 }
-            let client = try await harness.connect("long", cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let client = try await harness.connect("long", cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             #expect(try await client.receive(1).first?.text == "stays")
             #expect(await harness.broker.statistics().expired == 1)
         }
@@ -182,7 +182,7 @@ struct StoreTests {
         try await store.life { harness in
             for name in ["one", "two"] {
                 let client = try await harness.subscriber(name, "$share/group/s", qos: .atLeastOnce, cleanStart: false) {
-                    $0.sessionExpirySeconds = 100
+                    $0.sessionExpirySeconds = 10_000
                 }
                 await client.close()
             }
@@ -191,8 +191,8 @@ struct StoreTests {
             for number: UInt16 in 1...10 { try await publisher.publish(message("s", "\(number)", qos: .atLeastOnce, id: number)) }
         }
         try await store.life { harness in
-            let one = try await harness.connect("one", cleanStart: false) { $0.sessionExpirySeconds = 100 }
-            let two = try await harness.connect("two", cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let one = try await harness.connect("one", cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
+            let two = try await harness.connect("two", cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             let both = try await one.receive(5).map(\.text) + two.receive(5).map(\.text)
             #expect(Set(both).count == 10)
         }
@@ -202,7 +202,7 @@ struct StoreTests {
     func elided() async throws {
         let store = StoreScenario(1) { $0.store.commitWindowMilliseconds = 60_000 }
         try await store.life { harness in
-            let receiver = try await harness.subscriber("receiver", "t", qos: .atLeastOnce, cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let receiver = try await harness.subscriber("receiver", "t", qos: .atLeastOnce, cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             let publisher = try await harness.connect("publisher")
             let before = try #require(await harness.broker.statistics().store)
             for number: UInt16 in 1...50 {

@@ -32,12 +32,12 @@ struct StoredQueueTests {
     func backlog(loops: Int, qos: QoS) async throws {
         let store = StoreScenario(loops)
         try await store.life { harness in
-            let first = try await harness.subscriber("reader", "t", qos: qos, cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let first = try await harness.subscriber("reader", "t", qos: qos, cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             await first.close()
             try await harness.waitForOffline(1)
             let publisher = try await harness.connect("publisher")
             try await publish(1...3_000, to: "t", qos: qos, by: publisher)
-            let reader = try await harness.connect("reader", cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let reader = try await harness.connect("reader", cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             async let more: Void = publish(3_001...5_000, to: "t", qos: qos, by: publisher)
             #expect(try await reader.receive(5_000).map(\.text) == Self.numbers(1...5_000))
             try await more
@@ -52,7 +52,7 @@ struct StoredQueueTests {
     func interrupted(loops: Int) async throws {
         let store = StoreScenario(loops)
         try await store.life { harness in
-            let first = try await harness.subscriber("reader", "t", qos: .exactlyOnce, cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let first = try await harness.subscriber("reader", "t", qos: .exactlyOnce, cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             await first.close()
             try await harness.waitForOffline(1)
             let publisher = try await harness.connect("publisher")
@@ -61,7 +61,7 @@ struct StoredQueueTests {
         var received: [String] = []
         for _ in 0..<4 {
             try await store.life { harness in
-                let reader = try await harness.connect("reader", cleanStart: false) { $0.sessionExpirySeconds = 100 }
+                let reader = try await harness.connect("reader", cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
                 received += try await reader.receive(250).map(\.text)
                 // Every exchange that has begun is over when the answer comes.
                 try await reader.ping()
@@ -79,7 +79,7 @@ struct StoredQueueTests {
         try await store.life { harness in
             for number in 0..<10 {
                 let client = try await harness.subscriber("reader-\(number)", "t", qos: .atLeastOnce, cleanStart: false) {
-                    $0.sessionExpirySeconds = 100
+                    $0.sessionExpirySeconds = 10_000
                 }
                 await client.close()
             }
@@ -91,7 +91,7 @@ struct StoredQueueTests {
         }
         try await store.life { harness in
             for number in 0..<10 {
-                let client = try await harness.connect("reader-\(number)", cleanStart: false) { $0.sessionExpirySeconds = 100 }
+                let client = try await harness.connect("reader-\(number)", cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
                 let received = try await client.receive(5).map(\.text)
                 #expect(received == (1...5).map { "\($0)" + payload })
             }
@@ -106,14 +106,14 @@ struct StoredQueueTests {
             $0.sessions.overflow = policy
         }
         try await store.life { harness in
-            let client = try await harness.subscriber("reader", "t", qos: .atLeastOnce, cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let client = try await harness.subscriber("reader", "t", qos: .atLeastOnce, cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             await client.close()
             try await harness.waitForOffline(1)
             let publisher = try await harness.connect("publisher")
             try await publish(1...300, to: "t", by: publisher)
             let statistics = await harness.broker.statistics()
             #expect(statistics.queuedMessages == 100 && statistics.dropped == [.queueFull: 200])
-            let reader = try await harness.connect("reader", cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let reader = try await harness.connect("reader", cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             let expected = policy == .dropOldest ? 201...300 : 1...100
             #expect(try await reader.receive(100).map(\.text) == Self.numbers(expected))
             try await harness.wait(for: "an empty queue") { $0.queuedMessages == 0 && $0.queuedBytes == 0 }
@@ -125,7 +125,7 @@ struct StoredQueueTests {
         let store = StoreScenario(loops) { $0.store.maxBytes = 1 << 20 }
         let payload = String(repeating: "x", count: 20_000)
         try await store.life { harness in
-            let away = try await harness.subscriber("away", "t", qos: .atLeastOnce, cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let away = try await harness.subscriber("away", "t", qos: .atLeastOnce, cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             await away.close()
             try await harness.waitForOffline(1)
             let publisher = try await harness.connect("publisher")
@@ -137,12 +137,12 @@ struct StoredQueueTests {
             let live = try await harness.subscriber("live", "live", qos: .atLeastOnce)
             try await publisher.publish(message("live", "yes", qos: .atLeastOnce))
             #expect(try await live.receive(1).first?.text == "yes")
-            #expect(try await harness.open().connect("kept", cleanStart: false) { $0.sessionExpirySeconds = 100 }.reason == .quotaExceeded)
+            #expect(try await harness.open().connect("kept", cleanStart: false) { $0.sessionExpirySeconds = 10_000 }.reason == .quotaExceeded)
             // MQTT 3 has no word for it: its message waits.
             let old = try await harness.connect("old", version: .v3_1_1)
             old.send(.publish(message("t", "late", qos: .atLeastOnce, id: 5)))
             try await old.expectNothing()
-            let reader = try await harness.connect("away", cleanStart: false) { $0.sessionExpirySeconds = 100 }
+            let reader = try await harness.connect("away", cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
             #expect(try await reader.receive(accepted).count == accepted)
             try await old.expect(.pubAck(Acknowledgement(packetID: 5)))
             #expect(try await reader.receive(1).first?.text == "late")

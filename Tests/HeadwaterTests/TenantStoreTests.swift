@@ -13,11 +13,11 @@ struct TenantStoreTests {
         let long = String(repeating: "x", count: 2_000)  // stored once, and referred to
         try await store.life { harness in
             for tenant in tenantNames {
-                let kept = try await harness.subscriber("same", of: tenant, "q/#", qos: .exactlyOnce) { $0.sessionExpirySeconds = 100 }
+                let kept = try await harness.subscriber("same", of: tenant, "q/#", qos: .exactlyOnce) { $0.sessionExpirySeconds = 10_000 }
                 #expect(try await kept.subscribe("$share/g/s", qos: .atLeastOnce) == .grantedQoS1)
                 await kept.close()
                 let leaving = try await harness.connect("leaving", of: tenant) {
-                    $0.sessionExpirySeconds = 100
+                    $0.sessionExpirySeconds = 10_000
                     $0.will = Connect.Will(topic: "q/will", payload: Array("\(tenant)-will".utf8), qos: .atLeastOnce, retain: false)
                     $0.will?.delaySeconds = 2
                 }
@@ -48,7 +48,7 @@ struct TenantStoreTests {
                 let kept = try await harness.open()
                 #expect(try await kept.connect("same", cleanStart: false) {
                     $0.username = tenant.isEmpty ? "user" : "user@\(tenant)"
-                    $0.sessionExpirySeconds = 100
+                    $0.sessionExpirySeconds = 10_000
                 }.sessionPresent)
                 let expected = ["1", long, "shared", "live", "will"].map { "\(tenant)-\($0)" }
                 #expect(Set(try await kept.receive(5).map(\.text)) == Set(expected))
@@ -76,10 +76,10 @@ struct TenantStoreTests {
     /// One tenant's clients, and everything they hear.
     private func work(_ harness: BrokerHarness, _ tenant: String, round: Int) async throws {
         let count = 60
-        let all = try await harness.subscriber("all", of: tenant, "#", qos: .exactlyOnce, cleanStart: false) { $0.sessionExpirySeconds = 300 }
+        let all = try await harness.subscriber("all", of: tenant, "#", qos: .exactlyOnce, cleanStart: false) { $0.sessionExpirySeconds = 10_000 }
         var members: [ScriptedClient] = []
         for number in 0..<2 {
-            members.append(try await harness.subscriber("m\(number)", of: tenant, "$share/g/load/+", cleanStart: false) { $0.sessionExpirySeconds = 300 })
+            members.append(try await harness.subscriber("m\(number)", of: tenant, "$share/g/load/+", cleanStart: false) { $0.sessionExpirySeconds = 10_000 })
         }
         let publisher = try await harness.connect("publisher", of: tenant)
         let retainedBefore = round == 0 ? 0 : 5

@@ -23,4 +23,6 @@ struct Admission: Sendable {
     let keepAliveIsServerChoice: Bool
     /// Authentication Data for CONNACK.
     let authenticationData: [UInt8]?
+    /// Its CONNECT has been counted among those of its client and tenant.
+    var isCounted = false
 }

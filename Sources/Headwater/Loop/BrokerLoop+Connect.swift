@@ -108,9 +108,11 @@ extension BrokerLoop {
     private func admitted(
         _ connect: Connect, _ admission: Admission, on connection: ConnectionHandler, unread: Slice<UnsafeRawBufferPointer>?
     ) {
-        guard let admission = numbered(admission, on: connection) else {
+        guard var admission = numbered(admission, on: connection) else {
             return refuse(.quotaExceeded, "as many tenants as there may be", on: connection)
         }
+        if !admission.isCounted, let (code, why) = connectQuotaExceeded(admission.client) { return refuse(code, why, on: connection) }
+        admission.isCounted = true
         let key = SessionKey(tenant: admission.client.tenant, clientID: admission.client.clientID)
         let home = nodes.count == 1 ? index : directory.home(of: key, orClaimFor: index)
         guard home != index else { return attach(connection, connect, admission) }
@@ -166,7 +168,10 @@ extension BrokerLoop {
         if let ledger, ledger.isRefusing, existing?.stored != nil || willPersist(connect),
             connect.cleanStart || connect.will != nil || existing?.stored.map({ $0.firstBatch > ledger.stored }) ?? true
         {
-            return refuse(.quotaExceeded, "the store can't be written now, and the session could not be kept", on: connection)
+            return refuseAttach(key, .quotaExceeded, "the store can't be written now, and the session could not be kept", on: connection)
+        }
+        guard takeQuotaPlace(of: client, isReplacement: existing?.connection != nil) else {
+            return refuseAttach(key, .quotaExceeded, "quota of the tenant: connections", on: connection)
         }
         if let old = existing?.connection {
             counters.statistics.takeovers += 1
@@ -187,6 +192,7 @@ extension BrokerLoop {
         connection.phase = .connected
         session.connection = connection
         countConnection(connection, of: client.tenantNumber)
+        beginQuota(of: connection, client)
         session.isStalled = false
         session.inbound.connectionBegan()
         session.outbound.connectionBegan()

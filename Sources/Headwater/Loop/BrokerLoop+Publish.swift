@@ -74,6 +74,9 @@ extension BrokerLoop {
         if qos != .atMostOnce, let ledger, ledger.isRefusing, needsStore(fields, route: route, session: session) {
             return refuseForStore(fields, on: connection, session: session, ledger)
         }
+        if let quota = connection.quota, !charge(fields, to: quota, of: connection) {
+            return refusePublish(fields, .quotaExceeded, .quota, on: connection)
+        }
         if routes[route].isReserved { return refusePublish(fields, .notAuthorized, .notAuthorized, on: connection) }
         if !hooks.authorizePublish.isEmpty, let client = connection.client {
             for hook in hooks.authorizePublish {

@@ -36,6 +36,7 @@ extension BrokerLoop {
         connection.session = nil
         counters.statistics.sessionsOffline += 1
         count(for: session.tenantNumber) { $0.connections -= 1 }
+        giveQuotaPlace(ofTenant: session.tenantNumber)
         counters.statistics.disconnects[reason.cause.rawValue, default: 0] += 1
         relieve(session)
         session.extras?.replays.removeAll()

@@ -11,7 +11,8 @@ extension BrokerLoop {
 
     private func makeTenant(_ number: UInt32) -> LoopTenant {
         let made = LoopTenant(
-            number: number, name: tenantDirectory.name(of: number), root: tree.makeRoot(), retainedRoot: retained.makeRoot())
+            number: number, name: tenantDirectory.name(of: number), root: tree.makeRoot(), retainedRoot: retained.makeRoot(),
+            quotas: quotas, nowNanoseconds: clock.monotonicNanoseconds)
         // As many as the directory has given numbers, in any order.
         if tenants.count <= Int(number) { tenants += Array(repeating: nil, count: Int(number) + 1 - tenants.count) }
         tenants[Int(number)] = made
@@ -30,6 +31,12 @@ extension BrokerLoop {
         numbered.client = client.numbered(number)
         connection.client = numbered.client
         return numbered
+    }
+
+    /// CONNACK will refuse: nothing begins here, and the client identifier is free for another loop.
+    func refuseAttach(_ key: SessionKey, _ code: ReasonCode, _ why: String, on connection: ConnectionHandler) {
+        if nodes.count > 1, sessionsByKey[key] == nil { directory.release(key, by: index) }
+        refuse(code, why, on: connection)
     }
 
     // MARK: Figures

@@ -22,6 +22,7 @@ final class BrokerLoop {
     let hooks: HookTable
     let authenticator: (any Authenticator)?
     let tenantDirectory: TenantDirectory
+    let quotas: QuotaBook
     let logger: Logger
     let eventLoop: any EventLoop
     let decodeLimits: DecodeLimits
@@ -52,10 +53,7 @@ final class BrokerLoop {
     @exclusivity(unchecked) var keyInTransition: SessionKey?
 
     /// By number; those that have come to this loop.
-    @exclusivity(unchecked) var tenants: [LoopTenant?] = [
-        LoopTenant(
-            number: TenantDirectory.defaultTenant, name: "", root: TopicTree.firstRoot, retainedRoot: RetainedTree<RetainedSlot>.firstRoot)
-    ]
+    @exclusivity(unchecked) var tenants: [LoopTenant?]
     @exclusivity(unchecked) var tree = TopicTree()
     @exclusivity(unchecked) var matches = MatchResult()
     @exclusivity(unchecked) var ownMatches = MatchResult()
@@ -127,6 +125,7 @@ final class BrokerLoop {
         totals = shared.totals
         authenticator = shared.authenticator
         tenantDirectory = shared.tenants
+        quotas = shared.quotas
         logger = shared.logger
         hooks = HookTable(shared.plugins.map { $0.makeLoopHooks(loop: node.index) })
         let limits = shared.configuration.limits
@@ -141,6 +140,12 @@ final class BrokerLoop {
         loopBacklogBytes = max(1, min(4 << 20, sessions.maxQueuedBytes / 2))
         loopBacklogLetters = max(1, sessions.maxQueuedMessages / 2)
         maxQueuedBytes = sessions.maxTotalQueuedBytes / shared.nodes.count
+        tenants = [
+            LoopTenant(
+                number: TenantDirectory.defaultTenant, name: "", root: TopicTree.firstRoot,
+                retainedRoot: RetainedTree<RetainedSlot>.firstRoot, quotas: shared.quotas,
+                nowNanoseconds: MessageClock.now.monotonicNanoseconds)
+        ]
         strangerLog = LogLimiter(logger: shared.logger, burst: 50, perSecond: 10)
         clientLog = LogLimiter(logger: shared.logger, burst: 2_000, perSecond: 200)
         subscribers = shared.nodes.indices.map { .loop($0) }
@@ -314,6 +319,7 @@ final class BrokerLoop {
         case .will: return extras?.will?.dueAtMilliseconds == timer.deadlineMilliseconds
         case .stalledReceiver: return extras.map { !$0.waitingPublishers.isEmpty } ?? false
         case .retainedSweep, .commitWindow: return true
+        case .quotaWait: return connection?.quota?.pausedUntil != nil
         case .readAgain: return session(atSlot: timer.slot, serial: timer.serial) != nil
         }
     }
@@ -358,6 +364,8 @@ final class BrokerLoop {
             if let session = session(atSlot: timer.slot, serial: timer.serial) { publishWillIfDue(session) }
         case .stalledReceiver:
             if let session = session(atSlot: timer.slot, serial: timer.serial) { checkProgress(session) }
+        case .quotaWait:
+            if let connection = connections[timer.slot, UInt32(truncatingIfNeeded: timer.serial)] { endQuotaWait(of: connection) }
         case .retainedSweep:
             sweepRetained()
         case .commitWindow:

@@ -55,6 +55,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     @exclusivity(unchecked) var client: ClientInfo?
     /// Where its figures are counted, since CONNACK; `nil`: it is of the default tenant. The loop keeps it.
     @exclusivity(unchecked) var tenant: Unmanaged<LoopTenant>?
+    /// `nil`: it may publish as much as it can.
+    @exclusivity(unchecked) var quota: ConnectionQuota?
     @exclusivity(unchecked) var extras: Extras?
     @exclusivity(unchecked) var gate = AckGate()
     /// Slot and generation in the loop's connection table.

@@ -1,4 +1,4 @@
-/// What one loop has for one tenant: its roots in the loop's trees, and its figures.
+/// What one loop has for one tenant: its roots in the loop's trees, its figures, and what it may bring.
 ///
 /// Made when the tenant first comes to the loop, and kept as long as the loop: connections refer to it without counting.
 final class LoopTenant {
@@ -10,11 +10,19 @@ final class LoopTenant {
     let retainedRoot: UInt32
     /// Those of the default tenant are not counted: they are what is left of the broker's.
     @exclusivity(unchecked) var figures = TenantStatistics()
+    /// What all loops count together; `nil`: nothing is limited.
+    let quota: TenantQuota?
+    /// What the loop has taken of that for PUBLISH.
+    let allowance: TenantAllowance?
+    let clientLimits: QuotaLimits
 
-    init(number: UInt32, name: String, root: UInt32, retainedRoot: UInt32) {
+    init(number: UInt32, name: String, root: UInt32, retainedRoot: UInt32, quotas: QuotaBook, nowNanoseconds now: UInt64) {
         self.number = number
         self.name = name
         self.root = root
         self.retainedRoot = retainedRoot
+        quota = quotas.tenant(number, name: name, nowNanoseconds: now)
+        allowance = quota.flatMap { TenantAllowance($0) }
+        clientLimits = quotas.quotas.limits(ofClientsOf: name)
     }
 }

@@ -75,7 +75,8 @@ public final class Broker: Service, Sendable {
             throw error
         }
         let shared = BrokerShared(
-            configuration: configuration, nodes: nodes, directory: SessionDirectory(), tenants: tenants, totals: totals, plugins: plugins,
+            configuration: configuration, nodes: nodes, directory: SessionDirectory(), tenants: tenants,
+            quotas: QuotaBook(configuration.quotas), totals: totals, plugins: plugins,
             authenticator: plugins.lazy.compactMap(\.authenticator).first, logger: logger, store: opened?.service)
         state.withLock { state in
             state.store = opened?.service

@@ -9,6 +9,7 @@ public struct BrokerConfiguration: Sendable, Equatable {
     public var retained = Retained()
     public var shutdown = Shutdown()
     public var store = Store()
+    public var quotas = Quotas()
 
     /// Without a listener named: MQTT on the loopback addresses alone, anonymous clients allowed, as Mosquitto does.
     public init(listeners: [ListenerConfiguration] = [.loopback(port: 1883)]) {

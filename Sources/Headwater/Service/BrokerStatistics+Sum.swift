@@ -21,7 +21,8 @@ extension BrokerStatistics {
             \.connections, \.connectionsAccepted, \.sessions, \.sessionsOffline, \.takeovers, \.subscriptions,
             \.sharedSubscriptions, \.retainedMessages, \.retainedBytes, \.bytesReceived, \.bytesSent, \.packetsReceived,
             \.packetsSent, \.messagesWithoutReceiver, \.duplicatesRecognized, \.willsPublished, \.deliveriesDue, \.delivered,
-            \.expired, \.queuedMessages, \.queuedBytes, \.inflightMessages, \.heldPublishes, \.pausedPublishers, \.eventLoops,
+            \.expired, \.queuedMessages, \.queuedBytes, \.inflightMessages, \.heldPublishes, \.pausedPublishers, \.quotaPauses,
+            \.eventLoops,
         ]
     }
 }

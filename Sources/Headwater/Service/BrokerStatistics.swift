@@ -92,6 +92,9 @@ public struct BrokerStatistics: Sendable {
     /// Connections whose socket is not being read, to slow the publisher, now.
     public var pausedPublishers = 0
 
+    /// How often a connection was left unread because it had brought more than its client or tenant may.
+    public var quotaPauses = 0
+
     /// From PUBLISH received to bytes handed to the socket, QoS 0 and first transmission of QoS 1 and 2.
     public var deliveryLatency = LatencyHistogram()
     /// How late a timer fires on an event loop.

@@ -21,6 +21,8 @@ public struct TenantStatistics: Sendable, Equatable {
     public var messagesDropped = 0
     /// PUBLISH packets that were not routed.
     public var messagesRefused = 0
+    /// How often a connection was left unread because it had brought more than its client or tenant may.
+    public var quotaPauses = 0
 
     public init() {}
 
@@ -31,7 +33,7 @@ public struct TenantStatistics: Sendable, Equatable {
     private static var figures: [WritableKeyPath<TenantStatistics, Int>] {
         [
             \.connections, \.connectionsRefused, \.sessions, \.retainedMessages, \.retainedBytes, \.messagesReceived, \.messagesSent,
-            \.bytesReceived, \.bytesSent, \.messagesDropped, \.messagesRefused,
+            \.bytesReceived, \.bytesSent, \.messagesDropped, \.messagesRefused, \.quotaPauses,
         ]
     }
 
@@ -48,6 +50,7 @@ public struct TenantStatistics: Sendable, Equatable {
         bytesSent = all.bytesSent
         messagesDropped = all.dropped.values.reduce(0, +)
         messagesRefused = all.messagesRefused.values.reduce(0, +)
+        quotaPauses = all.quotaPauses
         for tenant in tenants {
             for path in Self.figures { self[keyPath: path] -= tenant[keyPath: path] }
         }

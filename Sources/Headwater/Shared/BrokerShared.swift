@@ -7,6 +7,7 @@ struct BrokerShared: Sendable {
     let nodes: [LoopNode]
     let directory: SessionDirectory
     let tenants: TenantDirectory
+    let quotas: QuotaBook
     let totals: BrokerTotals
     let plugins: [any BrokerPlugin]
     let authenticator: (any Authenticator)?
