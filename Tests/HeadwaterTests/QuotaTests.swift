@@ -10,7 +10,7 @@ import Testing
 struct QuotaTests {
     @Test("above its rate a client is slowed: everything arrives, in order, and not sooner", arguments: loopCounts, ProtocolVersion.allCases)
     func slow(loops: Int, version: ProtocolVersion) async throws {
-        try await withBroker(loops, isAlone: true) { $0.quotas.client.messagesPerSecond = 200 } _: { harness in
+        try await withBroker(loops) { $0.quotas.client.messagesPerSecond = 200 } _: { harness in
             let subscriber = try await harness.subscriber("s", "t", version: version)
             let publisher = try await harness.connect("p", version: version)
             let began = ContinuousClock.now
@@ -27,7 +27,7 @@ struct QuotaTests {
 
     @Test("bytes count as messages do, and one above the rate passes", arguments: loopCounts)
     func bytes(loops: Int) async throws {
-        try await withBroker(loops, isAlone: true) { $0.quotas.client.bytesPerSecond = 100_000 } _: { harness in
+        try await withBroker(loops) { $0.quotas.client.bytesPerSecond = 100_000 } _: { harness in
             let subscriber = try await harness.subscriber("s", "t", qos: .atLeastOnce)
             let publisher = try await harness.connect("p")
             let began = ContinuousClock.now

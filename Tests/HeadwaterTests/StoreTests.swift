@@ -159,7 +159,7 @@ struct StoreTests {
     func expiry(loops: Int) async throws {
         let store = StoreScenario(loops)
         try await store.life { harness in
-            for (name, seconds) in [("short", UInt32(1)), ("long", 100)] {
+            for (name, seconds) in [("short", UInt32(1)), ("long", 10_000)] {
                 let client = try await harness.subscriber(name, "t", qos: .atLeastOnce, cleanStart: false) { $0.sessionExpirySeconds = seconds }
                 await client.close()
             }
