@@ -28,6 +28,14 @@ package struct RouteCache<Entry> {
         return line < 0 ? nil : line &+ 1
     }
 
+    /// The entry of a tenant's topic, if it was inserted or found at `oldest` or later: from now on it is one of `generation`.
+    /// For the caller who knows that nothing of this tenant has changed since.
+    @inlinable
+    package mutating func renew(_ topic: UnsafeRawBufferPointer, tenant: UInt32, since oldest: UInt64, generation: UInt64) -> Int? {
+        let line = index.renew(topic, tenant: tenant, since: oldest, generation: generation)
+        return line < 0 ? nil : line &+ 1
+    }
+
     /// Makes an entry for a tenant's topic: the caller overwrites what it holds, which may be of another topic. All other
     /// entry numbers may be void after this. A topic longer than `RouteIndex.maximumTopicLength` (512 bytes) gets entry
     /// 0, which no lookup finds.

@@ -1,7 +1,7 @@
 /// Which line of a route cache holds the result for a topic.
 ///
 /// Two lines for each value of the hash, so that two busy topics may share it. A line is valid for one generation:
-/// nothing is invalidated line by line, a new generation is a new number. Lines and keys are flat arrays whose memory is
+/// nothing is invalidated line by line, a new generation is a new number; a line that the change did not concern can be renewed. Lines and keys are flat arrays whose memory is
 /// reused, so that the cache has an upper bound whatever clients publish to.
 ///
 /// A line is a tenant's: the hash is of topic and tenant, and of one topic it differs for any two tenants. So a line with
@@ -27,7 +27,7 @@ package struct RouteIndex {
     private let maximumLines: Int
     private var lines: [Line] = []
     private var keys = BlockPool<UInt8>(filler: 0)
-    /// Valid lines overwritten since the cache last grew.
+    /// Lines of other topics overwritten since the cache last grew. Those of older generations count too: they may be renewed.
     private var evictions = 0
     private let seed = SeededHash()
 
@@ -51,6 +51,21 @@ package struct RouteIndex {
                 return key.holdsSameBytes(as: text, count: count) ? index : -1
             }
         }
+    }
+
+    /// The line of a topic that was of `oldest` or a later generation, and is of this one now; -1 if there is none.
+    @usableFromInline package mutating func renew(
+        _ topic: UnsafeRawBufferPointer, tenant: UInt32, since oldest: UInt64, generation: UInt64
+    ) -> Int {
+        guard !lines.isEmpty, !topic.isEmpty, topic.count <= Self.maximumTopicLength else { return -1 }
+        let hash = seed.hash(topic) ^ Self.mark(of: tenant)
+        let first = Int(truncatingIfNeeded: hash) & (lines.count - 2)
+        for index in first...(first + 1)
+        where lines[index].hash == hash && lines[index].generation >= oldest && holds(lines[index], topic) {
+            lines[index].generation = generation
+            return index
+        }
+        return -1
     }
 
     /// An odd factor makes no two of the same; 0 for the tenant 0.
@@ -81,13 +96,13 @@ package struct RouteIndex {
         return index
     }
 
-    /// The line to overwrite: the topic's own of an older generation, an unused or outdated one, or either in turn.
+    /// The line to overwrite: the topic's own of an older generation, an unused one, one of an older generation, or either in turn.
     private mutating func choose(_ first: Int, _ topic: UnsafeRawBufferPointer, hash: UInt64, generation: UInt64) -> Int {
         let pair = first...(first + 1)
         if let own = pair.first(where: { lines[$0].hash == hash && holds(lines[$0], topic) }) { return own }
-        if let idle = pair.first(where: { lines[$0].length == 0 || lines[$0].generation != generation }) { return idle }
+        if let unused = pair.first(where: { lines[$0].length == 0 }) { return unused }
         evictions += 1
-        return first + (evictions & 1)
+        return pair.first { lines[$0].generation != generation } ?? first + (evictions & 1)
     }
 
     /// Twice the lines, all unused: the topics in use come back with their next message.

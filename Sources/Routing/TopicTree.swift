@@ -50,6 +50,8 @@ package struct TopicTree {
 
     /// Changes whenever the result of a match could change. Never 0.
     package private(set) var generation: UInt64 = 1
+    /// The generation that the last change beneath each root began; 1 before the first.
+    private var lastChanges: [UInt32: UInt64] = [:]
     /// Number of subscriptions.
     package private(set) var count = 0
     /// Number of nodes, roots included.
@@ -93,7 +95,7 @@ package struct TopicTree {
             let index = subscriberIndex(of: known)
             if subscribers[index].options != options {
                 subscribers[index].options = options
-                generation &+= 1
+                noteChange(beneath: root)
             }
             return (known, true)
         }
@@ -102,7 +104,7 @@ package struct TopicTree {
         subscriptionsOfNodes.add(node, subscriber, value: subscription)
         subscriberLimit = max(subscriberLimit, Int(subscriber) + 1)
         count += 1
-        generation &+= 1
+        noteChange(beneath: root)
         return (subscription, false)
     }
 
@@ -130,12 +132,20 @@ package struct TopicTree {
         subscriptions[Int(subscription)] = Subscription(node: Self.none, position: firstFreeSubscription)
         firstFreeSubscription = subscription
         dropLastSubscriber(of: node)
+        noteChange(beneath: root(of: node))
         prune(node)
         count -= 1
+    }
+
+    private mutating func noteChange(beneath root: UInt32) {
         generation &+= 1
+        lastChanges[root] = generation
     }
 
     // MARK: - Questions
+
+    /// The generation since which matches beneath a root give the same: what comes and goes beneath others changes nothing.
+    package func lastChange(beneath root: UInt32) -> UInt64 { lastChanges[root] ?? 1 }
 
     /// The subscription of a subscriber with a filter.
     package func find(_ pattern: UnsafeRawBufferPointer, root: UInt32, subscriber: UInt32) -> UInt32? {
@@ -183,6 +193,12 @@ package struct TopicTree {
     }
 
     // MARK: - Nodes
+
+    private func root(of start: UInt32) -> UInt32 {
+        var node = start
+        while nodes[Int(node)].parent != Self.none { node = nodes[Int(node)].parent }
+        return node
+    }
 
     private func findNode(_ pattern: UnsafeRawBufferPointer, _ root: UInt32) -> UInt32 {
         var node = root

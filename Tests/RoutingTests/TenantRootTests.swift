@@ -120,6 +120,51 @@ struct TenantRootTests {
         #expect(hits > 10_000)
     }
 
+    @Test("a route is good until something changes beneath its own root, and no longer")
+    func renewal() {
+        var random = SeededGenerator(seed: 6)
+        var tree = TopicTree()
+        var cache = RouteCache<[UInt32]>(maximumLines: 256, empty: [])
+        var result = MatchResult()
+        let topics = TopicSource.distinct(12, &random, TopicSource.topic)
+        let filters = topics + TopicSource.distinct(12, &random, TopicSource.filter)
+        let roots = [TopicTree.firstRoot] + (0..<3).map { _ in tree.makeRoot() }
+        var renewed = 0
+        for _ in 0..<20_000 {
+            let place = Int.random(in: 0..<4, using: &random)
+            // The first tenant changes all the time, the others seldom.
+            if place == 0 || Int.random(in: 0..<20, using: &random) == 0 {
+                filters.randomElement(using: &random)!.withBytes { bytes in
+                    if Bool.random(using: &random) {
+                        let slot = UInt32.random(in: 0..<4, using: &random)
+                        tree.insert(bytes, root: roots[place], subscriber: slot, options: SubscriptionOptions(qos: .atMostOnce))
+                    } else {
+                        for slot in UInt32(0)..<4 { tree.remove(bytes, root: roots[place], subscriber: slot) }
+                    }
+                }
+            }
+            let tenant = UInt32.random(in: 0..<4, using: &random)
+            let topic = topics.randomElement(using: &random)!
+            topic.withBytes { bytes in
+                tree.match(bytes, root: roots[Int(tenant)], into: &result)
+                let expected = result.matches.map(\.subscriber).sorted()
+                var entry = cache.lookup(bytes, tenant: tenant, generation: tree.generation)
+                if entry == nil {
+                    let lastChange = tree.lastChange(beneath: roots[Int(tenant)])
+                    entry = cache.renew(bytes, tenant: tenant, since: lastChange, generation: tree.generation)
+                    if entry != nil { renewed += 1 }
+                }
+                if let entry {
+                    #expect(cache[entry] == expected)
+                } else {
+                    let made = cache.insert(bytes, tenant: tenant, generation: tree.generation)
+                    cache[made] = expected
+                }
+            }
+        }
+        #expect(renewed > 2_000)
+    }
+
     @Test("a root that loses its last topic level is still a root")
     func emptyRoots() {
         var tree = TopicTree()

@@ -10,10 +10,16 @@ extension BrokerLoop {
     /// The cached route of a tenant's topic; `nil`: the bytes are no topic name, or too deep.
     @inline(__always)
     func route(for topic: UnsafeRawBufferPointer, tenant: UInt32) -> Int? {
-        routes.lookup(topic, tenant: tenant, generation: tree.generation) ?? makeRoute(for: topic, tenant: tenant)
+        routes.lookup(topic, tenant: tenant, generation: tree.generation) ?? renewRoute(for: topic, tenant: tenant)
     }
 
+    /// What other tenants subscribe to and give up leaves this one's routes as they are.
     @inline(never)
+    private func renewRoute(for topic: UnsafeRawBufferPointer, tenant: UInt32) -> Int? {
+        let lastChange = tree.lastChange(beneath: self.tenant(tenant).root)
+        return routes.renew(topic, tenant: tenant, since: lastChange, generation: tree.generation) ?? makeRoute(for: topic, tenant: tenant)
+    }
+
     private func makeRoute(for topic: UnsafeRawBufferPointer, tenant: UInt32) -> Int? {
         guard TopicName.check(topic) == nil, TopicName.levelCount(topic) <= decodeLimits.maxTopicLevels else { return nil }
         tree.match(topic, root: self.tenant(tenant).root, into: &matches)

@@ -4,8 +4,8 @@ import Routing
 
 /// Where messages of one topic go, as seen from one loop: the cached answer of the topic tree.
 ///
-/// Good for one generation of the tree. It holds sessions unretained: a session leaves the tree before it goes, and
-/// that begins a new generation.
+/// Good until something changes beneath its tenant's root in the tree. It holds sessions unretained: a session leaves the tree before it goes, and
+/// that is such a change.
 struct RouteEntry {
     var targets: [RouteTarget] = []
     /// Subscription identifiers of targets that have some.
