@@ -25,6 +25,8 @@
 typedef struct {
     const unsigned char *input;
     size_t inputCount;
+    /// More was asked for than was lent: the only way to know that a call has failed for that and nothing else.
+    int wantsMore;
     unsigned char *output;
     size_t outputCount;
     size_t outputCapacity;
@@ -37,6 +39,7 @@ static int headwater_tls_read(BIO *bio, char *into, size_t count, size_t *taken)
     HeadwaterTLSBytes *bytes = (HeadwaterTLSBytes *)BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
     if (bytes->inputCount == 0) {
+        bytes->wantsMore = 1;
         *taken = 0;
         BIO_set_retry_read(bio);
         return -1;

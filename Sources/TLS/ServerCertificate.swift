@@ -10,16 +10,17 @@ struct ServerCertificate {
     let facts: CertificateFacts
     let warnings: [String]
 
-    init(_ pair: TLSServerConfiguration.CertificatePair, nowSeconds: Int64) throws(TLSConfigurationError) {
+    /// - Parameter nowSeconds: When it must be valid; `nil`: the peer decides.
+    init(_ pair: TLSServerConfiguration.CertificatePair, nowSeconds: Int64?) throws(TLSConfigurationError) {
         let certificates = try CertificateFile.certificates(CertificateFile.read(pair.chainFile).bytes, file: pair.chainFile)
         leaf = certificates[0]
         chain = Array(certificates.dropFirst())
         facts = CertificateFacts(leaf, file: pair.chainFile)
-        guard facts.notAfterSeconds >= nowSeconds else {
+        guard facts.notAfterSeconds >= nowSeconds ?? .min else {
             throw TLSConfigurationError(
                 file: pair.chainFile, "the certificate has expired on \(day(facts.notAfterSeconds))", remedy: "renew it")
         }
-        guard facts.notBeforeSeconds <= nowSeconds else {
+        guard facts.notBeforeSeconds <= nowSeconds ?? .max else {
             throw TLSConfigurationError(
                 file: pair.chainFile, "the certificate is not valid before \(day(facts.notBeforeSeconds))",
                 remedy: "check the system's clock, or wait")
@@ -45,7 +46,7 @@ struct ServerCertificate {
         if CertificateFile.isWorldReadable(mode) {
             warnings.append("\(pair.keyFile): every user of this machine can read the private key; chmod 600 it")
         }
-        if let staple, let file = pair.ocspResponseFile, staple.nextUpdateSeconds <= nowSeconds {
+        if let staple, let file = pair.ocspResponseFile, staple.nextUpdateSeconds <= nowSeconds ?? .min {
             warnings.append("\(file): the OCSP response has expired and is not sent; fetch a new one")
         }
         self.warnings = warnings

@@ -6,23 +6,20 @@ package final class TLSClientContext: @unchecked Sendable {
     let configuration: TLSClientConfiguration
     private let context: OpaquePointer
 
-    package init(_ configuration: TLSClientConfiguration, nowSeconds: Int64) throws(TLSConfigurationError) {
+    package init(_ configuration: TLSClientConfiguration) throws(TLSConfigurationError) {
         guard let context = SSL_CTX_new(TLS_client_method()) else {
             throw TLSConfigurationError("no memory for a TLS context", remedy: "free memory")
         }
         self.configuration = configuration
         self.context = context
-        do throws(TLSConfigurationError) {
-            try Self.configure(context, configuration, nowSeconds: nowSeconds)
-        } catch {
-            throw error  // deinit frees the context: everything is initialised
-        }
+        // If this throws, everything is initialised: deinit frees the context.
+        try Self.configure(context, configuration)
     }
 
     deinit { SSL_CTX_free(context) }
 
     private static func configure(
-        _ context: OpaquePointer, _ configuration: TLSClientConfiguration, nowSeconds: Int64
+        _ context: OpaquePointer, _ configuration: TLSClientConfiguration
     ) throws(TLSConfigurationError) {
         defer { ERR_clear_error() }
         SSL_CTX_set_options(context, UInt64(headwater_tls_options()))
@@ -45,7 +42,7 @@ package final class TLSClientContext: @unchecked Sendable {
         let protocols = configuration.applicationProtocols.flatMap { [UInt8(clamping: $0.utf8.count)] + Array($0.utf8) }
         if !protocols.isEmpty { SSL_CTX_set_alpn_protos(context, protocols, UInt32(protocols.count)) }
         if let pair = configuration.certificate {
-            let loaded = try ServerCertificate(pair, nowSeconds: configuration.isInsecure ? .min : nowSeconds)
+            let loaded = try ServerCertificate(pair, nowSeconds: nil)
             defer { EVP_PKEY_free(loaded.key) }
             SSL_CTX_use_certificate(context, loaded.leaf.pointer)
             SSL_CTX_use_PrivateKey(context, loaded.key)

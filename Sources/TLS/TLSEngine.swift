@@ -70,6 +70,8 @@ package final class TLSEngine {
     }
 
     deinit {
+        // A connection that was lost without a farewell would else take its session with it (RFC 2246 had it so).
+        SSL_set_shutdown(ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN)
         SSL_free(ssl)
         headwater_tls_drop_pending(bytes, .max)
         bytes.deallocate()
@@ -165,12 +167,13 @@ package final class TLSEngine {
     private func read(records: Int, into plaintext: inout ByteBuffer) -> Progress {
         var reads: Int32 = 0
         var isAtEnd = true
+        bytes.pointee.wantsMore = 0
         plaintext.writeWithUnsafeMutableBytes(minimumWritableBytes: bytes.pointee.inputCount) { room in
             var written = 0
             while bytes.pointee.inputCount > 0 {
                 let count = SSL_read(ssl, room.baseAddress.unsafelyUnwrapped + written, Int32(truncatingIfNeeded: room.count &- written))
                 guard count > 0 else {
-                    isAtEnd = SSL_want(ssl) == SSL_READING
+                    isAtEnd = bytes.pointee.wantsMore != 0
                     break
                 }
                 written &+= Int(count)
@@ -205,9 +208,10 @@ package final class TLSEngine {
     private func advanceHandshake() {
         // Other users of OpenSSL on this thread may have left something.
         ERR_clear_error()
+        bytes.pointee.wantsMore = 0
         let result = SSL_do_handshake(ssl)
         if result == 1 { return opened() }
-        if SSL_want(ssl) == SSL_READING { return }
+        if bytes.pointee.wantsMore != 0 { return }
         _ = fail(TLSError.fromErrorQueue(ssl, usedPSK: pskIdentity != nil, refusedPSK: hasRefusedPSK))
     }
 

@@ -65,7 +65,13 @@ package struct TLSError: Error, Equatable, Sendable, CustomStringConvertible {
     ///   - usedPSK: The handshake had got as far as a pre-shared key, which then explains what can't be decrypted.
     ///   - refusedPSK: The client named an identity that isn't known.
     static func fromErrorQueue(_ ssl: OpaquePointer, usedPSK: Bool, refusedPSK: Bool) -> TLSError {
-        let code = ERR_get_error()
+        // Ciphers leave words of their own before those of libssl.
+        var code = ERR_get_error()
+        while code != 0, headwater_error_library(code) != ERR_LIB_SSL {
+            let next = ERR_get_error()
+            if next == 0 { break }
+            code = next
+        }
         ERR_clear_error()
         guard code != 0 else { return TLSError(.other, "no reason given") }
         let words = ERR_reason_error_string(code).map { String(cString: $0) } ?? "error \(code)"
