@@ -109,7 +109,7 @@ import Testing
         }
         let pair = try EnginePair(context, client("device-1", nil, version), host: nil)
         pair.run()
-        #expect(pair.echoes())
+        #expect(pair.echoes(), "\(String(describing: pair.server.failure)) \(String(describing: pair.client.failure))")
         #expect(pair.server.peerIdentity().pskIdentity == "device-1")
     }
 }
