@@ -110,9 +110,9 @@ struct ContextLoading {
         guard SSL_CTX_set_cipher_list(context, list) == 1 else {
             throw TLSConfigurationError("OpenSSL finds no cipher in \"\(list)\"", remedy: "try it with: openssl ciphers -v '\(list)'")
         }
-        if let suites = configuration.cipherSuites, SSL_CTX_set_ciphersuites(context, suites) != 1 {
+        if let suites = cipherSuites, SSL_CTX_set_ciphersuites(context, suites) != 1 {
             throw TLSConfigurationError(
-                "OpenSSL doesn't know all of the TLS 1.3 cipher suites \"\(suites)\"",
+                "OpenSSL doesn't know all of the TLS 1.3 cipher suites \"\(configuration.cipherSuites ?? suites)\"",
                 remedy: "name some of TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384, TLS_CHACHA20_POLY1305_SHA256, separated by colons")
         }
         if let name = unsafeCipher(context) {
@@ -124,6 +124,15 @@ struct ContextLoading {
             throw TLSConfigurationError(
                 "OpenSSL doesn't know all of the groups \"\(groups)\"", remedy: "name some of X25519, P-256, P-384, separated by colons")
         }
+    }
+
+    /// A pre-shared key from outside goes with SHA-256 (RFC 8446 section 4.2.11): the suites with another digest come last, or a client
+    /// with a key would be shown the certificate.
+    private var cipherSuites: String? {
+        guard configuration.preSharedKeys != nil else { return configuration.cipherSuites }
+        let names = (configuration.cipherSuites ?? "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384")
+            .split(separator: ":")
+        return (names.filter { !$0.hasSuffix("SHA384") } + names.filter { $0.hasSuffix("SHA384") }).joined(separator: ":")
     }
 
     private func unsafeCipher(_ context: OpaquePointer) -> String? {
@@ -139,7 +148,7 @@ struct ContextLoading {
 
     private func setOptions(_ context: OpaquePointer, hasTickets: Bool) {
         var options = UInt64(headwater_tls_options())
-        if configuration.prefersServerCiphers { options |= UInt64(headwater_tls_server_preference()) }
+        if configuration.prefersServerCiphers || configuration.preSharedKeys != nil { options |= UInt64(headwater_tls_server_preference()) }
         if !hasTickets { options |= UInt64(headwater_tls_no_ticket()) }
         SSL_CTX_set_options(context, options)
         headwater_tls_release_buffers(context)

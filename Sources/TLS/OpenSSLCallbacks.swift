@@ -99,15 +99,9 @@ private func openedTicket(
 private func preSharedKey(
     ssl: OpaquePointer?, identity: UnsafePointer<CChar>?, key: UnsafeMutablePointer<UInt8>?, maxBytes: UInt32
 ) -> UInt32 {
-    guard let engine = OpenSSLCallbacks.engine(ssl), let keys = engine.context?.configuration.preSharedKeys?.keys, let identity, let key else {
-        return 0
-    }
-    guard let name = String(validatingCString: identity), let found = keys[name], found.count <= Int(maxBytes) else {
-        engine.refusedPSK()
-        return 0
-    }
+    guard let engine = OpenSSLCallbacks.engine(ssl), let identity, let key else { return 0 }
+    guard let found = engine.offeredPSK(String(validatingCString: identity)), found.count <= Int(maxBytes) else { return 0 }
     found.withBytes { UnsafeMutableRawBufferPointer(start: key, count: Int(maxBytes)).copyMemory(from: $0) }
-    engine.usesPSK(name)
     return UInt32(found.count)
 }
 

@@ -22,6 +22,8 @@ package struct PeerIdentity: Sendable {
     package let notAfterSeconds: Int64?
     /// The identity whose pre-shared key opened the connection.
     package let pskIdentity: String?
+    /// That key, to see whether it is still the same after a reload.
+    let preSharedKey: SecretBytes?
     /// The host name that the client asked for (RFC 6066), as it wrote it.
     package let serverName: String?
     /// The protocol that was agreed on (RFC 7301).
@@ -32,9 +34,9 @@ package struct PeerIdentity: Sendable {
     /// The handshake was an abbreviated one: by a ticket, not by showing the certificate anew.
     package let isResumed: Bool
 
-    package init(
-        certificate: Certificate?, pskIdentity: String?, serverName: String?, applicationProtocol: String?, version: TLSVersion,
-        cipher: String, isResumed: Bool
+    init(
+        certificate: Certificate?, pskIdentity: String?, preSharedKey: SecretBytes?, serverName: String?, applicationProtocol: String?,
+        version: TLSVersion, cipher: String, isResumed: Bool
     ) {
         let names = certificate.map { CertificateNames($0) }
         self.certificate = certificate
@@ -51,6 +53,7 @@ package struct PeerIdentity: Sendable {
         fingerprint = certificate?.fingerprint ?? ""
         notAfterSeconds = certificate?.notAfterSeconds
         self.pskIdentity = pskIdentity
+        self.preSharedKey = preSharedKey
         self.serverName = serverName
         self.applicationProtocol = applicationProtocol
         self.version = version

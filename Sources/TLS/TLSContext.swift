@@ -48,9 +48,9 @@ package final class TLSContext: @unchecked Sendable {
     package func makeEngine() -> sending TLSEngine? { TLSEngine(server: self, contexts[0]) }
 
     /// Whether a client that is connected would be let in by its certificate now; for the time after a reload. Without a certificate
-    /// it is only asked whether one is needed. A pre-shared key is looked up.
+    /// it is only asked whether one is needed. A pre-shared key must still be the same.
     package func stillTrusts(_ peer: PeerIdentity) -> Bool {
-        if let identity = peer.pskIdentity { return configuration.preSharedKeys?.keys[identity] != nil }
+        if let identity = peer.pskIdentity { return configuration.preSharedKeys?.keys[identity] == peer.preSharedKey }
         guard configuration.clientCertificates != .none else { return true }
         guard let certificate = peer.certificate else { return configuration.clientCertificates == .optional }
         return trusts(certificate.pointer, untrusted: certificate.untrusted) == X509_V_OK

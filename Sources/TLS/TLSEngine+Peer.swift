@@ -26,7 +26,7 @@ extension TLSEngine {
             certificate = Certificate(owning: leaf, untrusted: headwater_x509_up_ref(SSL_get_peer_cert_chain(ssl)))
         }
         return PeerIdentity(
-            certificate: certificate, pskIdentity: pskIdentity, serverName: serverName, applicationProtocol: applicationProtocol,
-            version: version, cipher: cipher, isResumed: isResumed)
+            certificate: certificate, pskIdentity: psk?.identity, preSharedKey: psk?.key, serverName: serverName,
+            applicationProtocol: applicationProtocol, version: version, cipher: cipher, isResumed: isResumed)
     }
 }

@@ -40,7 +40,8 @@ package final class TLSEngine {
     @exclusivity(unchecked) private var fragmentBytes = 16_384
     /// The beginning of a record whose end has not come.
     @exclusivity(unchecked) private var partial: [UInt8] = []
-    @exclusivity(unchecked) private(set) var pskIdentity: String?
+    /// Before the handshake is complete: what the client claims. Afterwards: what it has proved.
+    @exclusivity(unchecked) private(set) var psk: (identity: String, key: SecretBytes)?
     @exclusivity(unchecked) private var hasRefusedPSK = false
     @exclusivity(unchecked) package private(set) var failure: TLSError?
 
@@ -212,12 +213,13 @@ package final class TLSEngine {
         let result = SSL_do_handshake(ssl)
         if result == 1 { return opened() }
         if bytes.pointee.wantsMore != 0 { return }
-        _ = fail(TLSError.fromErrorQueue(ssl, usedPSK: pskIdentity != nil, refusedPSK: hasRefusedPSK))
+        _ = fail(TLSError.fromErrorQueue(ssl, usedPSK: psk != nil, refusedPSK: hasRefusedPSK))
     }
 
     private func opened() {
         phase = .open
         hasOpened = true
+        settlePSK()
         context = nil
         clientContext = nil
         if let session = SSL_get_session(ssl) {
@@ -262,13 +264,28 @@ package final class TLSEngine {
         return .failed
     }
 
-    func usesPSK(_ identity: String) {
-        pskIdentity = identity
+    /// The client offers an identity, and OpenSSL wants to know the key. In TLS 1.3 it may offer several, tickets among them.
+    func offeredPSK(_ identity: String?) -> SecretBytes? {
+        psk = nil
+        guard let identity, let key = context?.configuration.preSharedKeys?.keys[identity] else {
+            hasRefusedPSK = true
+            return nil
+        }
+        psk = (identity, key)
         // Whether the key is still good could not be told from a ticket.
         SSL_set_num_tickets(ssl, 0)
+        return key
     }
 
-    func refusedPSK() { hasRefusedPSK = true }
+    /// The handshake is complete: the identity was proved if its key was used, and not if a certificate or ticket was in the end.
+    private func settlePSK() {
+        guard psk != nil else { return }
+        if version >= .v1_3 {
+            if SSL_session_reused(ssl) != 1 { psk = nil }
+        } else if SSL_get_psk_identity(ssl) == nil {
+            psk = nil
+        }
+    }
 
     // MARK: Writing
 

@@ -77,7 +77,8 @@ package struct TLSError: Error, Equatable, Sendable, CustomStringConvertible {
         let words = ERR_reason_error_string(code).map { String(cString: $0) } ?? "error \(code)"
         guard headwater_error_library(code) == ERR_LIB_SSL else { return TLSError(.other, words) }
         let reason = headwater_error_reason(code)
-        if reason >= SSL_AD_REASON_OFFSET {
+        // Above the alerts are the reasons that all libraries share.
+        if (SSL_AD_REASON_OFFSET..<SSL_AD_REASON_OFFSET + 256).contains(reason) {
             let alert = SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET).map { String(cString: $0) }
             return TLSError(.peerAlert, alert ?? "alert \(reason - SSL_AD_REASON_OFFSET)")
         }

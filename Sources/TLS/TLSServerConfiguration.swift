@@ -47,11 +47,11 @@ package struct TLSServerConfiguration: Sendable, Equatable {
     package var maximumVersion = TLSVersion.v1_3
     /// For TLS 1.2 and older, in OpenSSL's syntax. `nil`: authenticated encryption with forward secrecy first, CBC last.
     package var cipherList: String?
-    /// For TLS 1.3, names separated by colons. `nil`: OpenSSL's three.
+    /// For TLS 1.3, names separated by colons. `nil`: OpenSSL's three. With pre-shared keys those of SHA-256 come first.
     package var cipherSuites: String?
     /// Names separated by colons, best first: "X25519:P-256". `nil`: OpenSSL's.
     package var groups: String?
-    /// The first cipher of ours that the client has, instead of the first of the client's that we have.
+    /// The first cipher of ours that the client has, instead of the first of the client's that we have. With pre-shared keys always.
     package var prefersServerCiphers = true
     /// Best first. A client that offers others only is refused; one that offers none isn't asked. Empty: nothing is negotiated.
     package var applicationProtocols: [String] = []

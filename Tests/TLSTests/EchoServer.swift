@@ -65,23 +65,31 @@ final class EchoServer: Sendable {
     }
 }
 
-/// The `openssl` program, run to its end; killed after 20 seconds.
-func openssl(_ arguments: [String], input: String = "", linger: Double = 0) throws -> (output: String, status: Int32) {
+/// The `openssl` program, run to its end; killed after 30 seconds.
+/// - Parameter end: Its input is closed when its output has this, or after 10 seconds.
+func openssl(_ arguments: [String], input: String = "", until end: String? = nil) throws -> (output: String, status: Int32) {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = ["timeout", "20", "openssl"] + arguments
-    let output = Pipe()
-    let stdin = Pipe()
+    process.arguments = ["timeout", "30", "openssl"] + arguments
+    let (output, stdin) = (Pipe(), Pipe())
     process.standardOutput = output
     process.standardError = output
     process.standardInput = stdin
     try process.run()
-    DispatchQueue.global().async {
-        try? stdin.fileHandleForWriting.write(contentsOf: Data(input.utf8))
-        if linger > 0 { Thread.sleep(forTimeInterval: linger) }
-        try? stdin.fileHandleForWriting.close()
+    // One that has failed doesn't read any more.
+    signal(SIGPIPE, SIG_IGN)
+    try? stdin.fileHandleForWriting.write(contentsOf: Data(input.utf8))
+    if end == nil { try? stdin.fileHandleForWriting.close() }
+    let deadline = DispatchWorkItem { try? stdin.fileHandleForWriting.close() }
+    DispatchQueue.global().asyncAfter(deadline: .now() + 10, execute: deadline)
+    var bytes = Data()
+    while true {
+        let more = output.fileHandleForReading.availableData
+        if more.isEmpty { break }
+        bytes += more
+        if let end, bytes.range(of: Data(end.utf8)) != nil { try? stdin.fileHandleForWriting.close() }
     }
-    let bytes = output.fileHandleForReading.readDataToEndOfFile()
+    deadline.cancel()
     process.waitUntilExit()
     return (String(decoding: bytes, as: UTF8.self), process.terminationStatus)
 }

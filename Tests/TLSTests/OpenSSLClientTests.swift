@@ -9,10 +9,10 @@ import Testing
     let files = TestFiles()
 
     /// Connects, sends a line, and says what s_client has said, the echoed line among it.
-    private func connect(_ server: EchoServer, _ arguments: String..., line: String = "hello") throws -> String {
+    private func connect(_ server: EchoServer, _ arguments: String..., line: String = "hello", until end: String = "\nhello\n") throws -> String {
         try openssl(
             ["s_client", "-connect", "127.0.0.1:\(server.port)", "-CAfile", files.write("root.pem", World.authority.own.pem)] + arguments,
-            input: line + "\n", linger: 0.5
+            input: line + "\n", until: end
         ).output
     }
 
@@ -118,7 +118,7 @@ import Testing
     @Test("renegotiation that s_client asks for is refused")
     func renegotiation() throws {
         let server = try EchoServer(load(files.server()))
-        let output = try connect(server, "-tls1_2", line: "R")
+        let output = try connect(server, "-tls1_2", line: "R", until: "no renegotiation")
         #expect(output.contains("RENEGOTIATING"))
         #expect(output.contains("no renegotiation"), "\(output)")
         #expect(server.log.allPeers.count == 1)
@@ -128,7 +128,7 @@ import Testing
     func keyUpdate() throws {
         let server = try EchoServer(load(files.server()))
         let output = try openssl(
-            ["s_client", "-connect", "127.0.0.1:\(server.port)", "-tls1_3"], input: "K\n", linger: 0.5).output
+            ["s_client", "-connect", "127.0.0.1:\(server.port)", "-tls1_3"], input: "K\n", until: "KEYUPDATE").output
         #expect(output.contains("KEYUPDATE"))
         #expect(server.log.lastFailure == nil)
     }

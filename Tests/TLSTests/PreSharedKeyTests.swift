@@ -36,7 +36,7 @@ import Testing
             #expect(peer.pskIdentity == identity)
             #expect(peer.certificate == nil)
             #expect(peer.version == version)
-            #expect(!peer.isResumed || version == .v1_3)
+            #expect(pair.client.peerIdentity().certificate == nil)
             #expect(context.stillTrusts(peer))
         }
     }
@@ -85,6 +85,39 @@ import Testing
         second.run()
         #expect(second.server.phase != .open || second.server.peerIdentity().pskIdentity == nil && !second.server.isResumed)
         if version == .v1_2 { #expect(second.server.failure?.reason == .psk) }
+    }
+
+    @Test("an identity that is claimed and not proved is nobody's")
+    func claimed() throws {
+        let context = try server(withCertificate: true)
+        // Its only suite has SHA-384, so the key is never used, and the certificate opens the connection.
+        let liar = try load(
+            files.client {
+                $0.pskIdentity = "device-1"
+                $0.preSharedKey = SecretBytes([6, 6, 6])
+                $0.cipherSuites = "TLS_AES_256_GCM_SHA384"
+                $0.minimumVersion = .v1_3
+            })
+        let pair = try EnginePair(context, liar)
+        pair.client.start()
+        var hello = ByteBuffer()
+        pair.client.takeOutput(into: &hello)
+        #expect(String(decoding: hello.readableBytesView, as: UTF8.self).contains("device-1"))
+        pair.deliver(hello, to: pair.server)
+        pair.run()
+        #expect(pair.server.phase == .failed || pair.server.peerIdentity().pskIdentity == nil)
+        #expect(pair.echoes() || pair.server.phase == .failed)
+    }
+
+    @Test("a key that has changed since is not the same key")
+    func changed() throws {
+        let context = try server(withCertificate: false)
+        let pair = try EnginePair(context, client("device-1", nil, .v1_3), host: nil)
+        pair.run()
+        let peer = pair.server.peerIdentity()
+        let after = try server(withCertificate: false) { $0.preSharedKeys = .init(keys: ["device-1": SecretBytes([1, 2, 3])]) }
+        #expect(context.stillTrusts(peer))
+        #expect(!after.stillTrusts(peer))
     }
 
     @Test("a ticket of a certificate's connection still works where there are pre-shared keys")
