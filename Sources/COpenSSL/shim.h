@@ -118,13 +118,14 @@ static inline void headwater_tls_drop_pending(HeadwaterTLSBytes *bytes, size_t c
 
 /// AES-256-CBC under HMAC-SHA-256, encrypt then MAC (RFC 5077 section 4). 1: ready.
 static inline int headwater_tls_ticket_ciphers(
-    EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, const unsigned char *aesKey, unsigned char *macKey, const unsigned char *iv, int encrypts
+    EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, const EVP_CIPHER *aes, const unsigned char *aesKey, unsigned char *macKey,
+    const unsigned char *iv, int encrypts
 ) {
     OSSL_PARAM parameters[3];
     parameters[0] = OSSL_PARAM_construct_octet_string(OSSL_MAC_PARAM_KEY, macKey, 32);
     parameters[1] = OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0);
     parameters[2] = OSSL_PARAM_construct_end();
-    return EVP_CipherInit_ex(cipher, EVP_aes_256_cbc(), NULL, aesKey, iv, encrypts) == 1 && EVP_MAC_CTX_set_params(mac, parameters) == 1;
+    return EVP_CipherInit_ex(cipher, aes, NULL, aesKey, iv, encrypts) == 1 && EVP_MAC_CTX_set_params(mac, parameters) == 1;
 }
 
 static inline void headwater_tls_set_ticket_callback(
@@ -181,6 +182,17 @@ static inline int headwater_x509_count(const STACK_OF(X509) *stack) { return sta
 static inline X509 *headwater_x509_at(const STACK_OF(X509) *stack, int index) { return sk_X509_value(stack, index); }
 static inline STACK_OF(X509) *headwater_x509_up_ref(STACK_OF(X509) *stack) { return stack == NULL ? NULL : X509_chain_up_ref(stack); }
 static inline void headwater_x509_free_all(STACK_OF(X509) *stack) { sk_X509_pop_free(stack, X509_free); }
+/// Takes self-issued certificates out of what a client has sent: a root proves nothing that the store doesn't know, and many
+/// clients send theirs along. The stack belongs to the session, and is read by nobody but callers of SSL_get_peer_cert_chain.
+static inline void headwater_x509_drop_roots(STACK_OF(X509) *stack) {
+    for (int at = headwater_x509_count(stack) - 1; at >= 0; at--) {
+        X509 *certificate = sk_X509_value(stack, at);
+        if (X509_NAME_cmp(X509_get_subject_name(certificate), X509_get_issuer_name(certificate)) == 0) {
+            sk_X509_delete(stack, at);
+            X509_free(certificate);
+        }
+    }
+}
 static inline STACK_OF(X509_NAME) *headwater_names_new(void) { return sk_X509_NAME_new_null(); }
 static inline int headwater_names_push(STACK_OF(X509_NAME) *stack, const X509_NAME *name) {
     X509_NAME *copy = X509_NAME_dup(name);

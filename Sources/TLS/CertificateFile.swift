@@ -128,7 +128,9 @@ private struct PassphraseAnswer {
 }
 
 /// OpenSSL would ask on the terminal without a callback.
-private func givePassphrase(buffer: UnsafeMutablePointer<CChar>?, size: Int32, isWriting: Int32, argument: UnsafeMutableRawPointer?) -> Int32 {
+private func givePassphrase(buffer: UnsafeMutablePointer<CChar>?, size: Int32, isWriting: Int32, argument: UnsafeMutableRawPointer?)
+    -> Int32
+{
     guard let answer = argument?.assumingMemoryBound(to: PassphraseAnswer.self), let buffer else { return -1 }
     answer.pointee.wasAsked = true
     guard let passphrase = answer.pointee.passphrase, passphrase.count <= Int(size) else { return -1 }
@@ -136,6 +138,8 @@ private func givePassphrase(buffer: UnsafeMutablePointer<CChar>?, size: Int32, i
     return Int32(passphrase.count)
 }
 
-private func refusePassphrase(buffer: UnsafeMutablePointer<CChar>?, size: Int32, isWriting: Int32, argument: UnsafeMutableRawPointer?) -> Int32 {
+private func refusePassphrase(buffer: UnsafeMutablePointer<CChar>?, size: Int32, isWriting: Int32, argument: UnsafeMutableRawPointer?)
+    -> Int32
+{
     -1
 }

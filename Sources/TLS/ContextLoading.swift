@@ -78,7 +78,8 @@ struct ContextLoading {
             }
             guard key.count > 0, key.count <= Int(PSK_MAX_PSK_LEN) else {
                 throw TLSConfigurationError(
-                    "the pre-shared key of \"\(identity)\" has \(key.count) bytes", remedy: "give it 1 to \(PSK_MAX_PSK_LEN), better 16 or more")
+                    "the pre-shared key of \"\(identity)\" has \(key.count) bytes",
+                    remedy: "give it 1 to \(PSK_MAX_PSK_LEN), better 16 or more")
             }
         }
     }
@@ -98,7 +99,8 @@ struct ContextLoading {
     private func setProtocol(_ context: OpaquePointer) throws(TLSConfigurationError) {
         guard headwater_tls_set_versions(context, configuration.minimumVersion.rawValue, configuration.maximumVersion.rawValue) == 1 else {
             throw TLSConfigurationError(
-                "this OpenSSL doesn't speak \(configuration.minimumVersion) to \(configuration.maximumVersion)", remedy: "choose other versions")
+                "this OpenSSL doesn't speak \(configuration.minimumVersion) to \(configuration.maximumVersion)",
+                remedy: "choose other versions")
         }
         var list = configuration.cipherList ?? Self.defaultCipherList
         if configuration.cipherList == nil, configuration.preSharedKeys != nil {

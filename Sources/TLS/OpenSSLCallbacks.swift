@@ -88,7 +88,9 @@ private func openedTicket(
     ssl: OpaquePointer?, session: OpaquePointer?, name: UnsafePointer<UInt8>?, nameCount: Int, status: SSL_TICKET_STATUS,
     argument: UnsafeMutableRawPointer?
 ) -> SSL_TICKET_RETURN {
-    guard status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW else { return SSL_TICKET_RETURN(SSL_TICKET_RETURN_IGNORE_RENEW) }
+    guard status == SSL_TICKET_SUCCESS || status == SSL_TICKET_SUCCESS_RENEW else {
+        return SSL_TICKET_RETURN(SSL_TICKET_RETURN_IGNORE_RENEW)
+    }
     guard let session, let context = OpenSSLCallbacks.engine(ssl)?.context, context.mayResume(session) else {
         return SSL_TICKET_RETURN(SSL_TICKET_RETURN_IGNORE_RENEW)
     }

@@ -64,7 +64,11 @@ package final class TLSContext: @unchecked Sendable {
         return trust.verify(leaf, untrusted: untrusted, securityLevel: SSL_CTX_get_security_level(contexts[0]))
     }
 
-    enum NameChoice { case `default`, context(OpaquePointer), refused }
+    enum NameChoice {
+        case `default`
+        case context(OpaquePointer)
+        case refused
+    }
 
     func choose(serverName: String) -> NameChoice {
         if let index = serverNames.certificate(for: serverName) { return index == 0 ? .default : .context(contexts[index]) }
@@ -79,7 +83,9 @@ package final class TLSContext: @unchecked Sendable {
     /// follows finds the words for it.
     func mayResume(_ session: OpaquePointer) -> Bool {
         // Whether the identity still exists can't be told from a ticket; a handshake with a pre-shared key is cheap anyway.
-        if let cipher = SSL_SESSION_get0_cipher(session), SSL_CIPHER_get_auth_nid(cipher) == NID_auth_psk || SSL_CIPHER_get_kx_nid(cipher) == NID_kx_rsa_psk {
+        if let cipher = SSL_SESSION_get0_cipher(session),
+            SSL_CIPHER_get_auth_nid(cipher) == NID_auth_psk || SSL_CIPHER_get_kx_nid(cipher) == NID_kx_rsa_psk
+        {
             return false
         }
         guard configuration.clientCertificates != .none else { return true }

@@ -220,6 +220,7 @@ package final class TLSEngine {
         phase = .open
         hasOpened = true
         settlePSK()
+        if isServer { headwater_x509_drop_roots(SSL_get_peer_cert_chain(ssl)) }
         context = nil
         clientContext = nil
         if let session = SSL_get_session(ssl) {
@@ -248,9 +249,9 @@ package final class TLSEngine {
         return state == TLS_ST_BEFORE || state == TLS_ST_EARLY_DATA
     }
 
-    /// The network connection is gone.
+    /// The network connection is gone. A peer that has sent nothing at all (a probe of a load balancer) is told apart by the detail.
     package func connectionLost() {
-        if phase == .handshaking { _ = fail(TLSError(.closedEarly)) }
+        if phase == .handshaking { _ = fail(TLSError(.closedEarly, handshakeBytes == 0 && partial.isEmpty ? "nothing sent" : "")) }
         if phase == .open { phase = .closedByPeer }
     }
 

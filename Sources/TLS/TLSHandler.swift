@@ -132,7 +132,9 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         sealAndWrite(buffer, engine, context, promise)
     }
 
-    private func sealAndWrite(_ buffer: ByteBuffer, _ engine: TLSEngine, _ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?) {
+    private func sealAndWrite(
+        _ buffer: ByteBuffer, _ engine: TLSEngine, _ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?
+    ) {
         var sealed = context.channel.allocator.buffer(capacity: engine.sealedCapacity(buffer.readableBytes))
         guard buffer.withUnsafeReadableBytes({ engine.seal($0, into: &sealed) }) else {
             promise?.fail(engine.failure ?? ChannelError.outputClosed)
@@ -161,7 +163,8 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private func writeCounted(_ buffer: ByteBuffer, _ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?) {
         let count = buffer.readableBytes
         bytesInChannel += count
-        let written = promise ?? context.eventLoop.makePromise(of: Void.self)
+        let written = context.eventLoop.makePromise(of: Void.self)
+        if let promise { written.futureResult.cascade(to: promise) }  // it may belong to another loop
         written.futureResult.assumeIsolated().whenComplete { [self] _ in bytesInChannel -= count }
         context.write(wrapOutboundOut(buffer), promise: written)
     }

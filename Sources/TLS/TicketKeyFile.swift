@@ -18,7 +18,8 @@ enum TicketKeyFile {
         let (bytes, mode) = try CertificateFile.read(path, maxBytes: 65_536)
         guard mode & 0o077 == 0 else {
             throw TLSConfigurationError(
-                file: path, "others than its owner may read or change the ticket keys", remedy: "chmod 600 it, and remove it if it has leaked")
+                file: path, "others than its owner may read or change the ticket keys",
+                remedy: "chmod 600 it, and remove it if it has leaked")
         }
         return try parse(bytes, file: path)
     }

@@ -4,6 +4,8 @@ import Synchronization
 
 /// The present ticket keys of a process: read by every handshake, replaced by `refresh`.
 package final class TicketKeyring: Sendable {
+    /// Looked up once: OpenSSL 3 would search its providers for each ticket.
+    private static let aes = Cipher()
     private let keys: Mutex<TicketKeys>
     private let file: String?
     private let rotationSeconds: Int64
@@ -13,7 +15,9 @@ package final class TicketKeyring: Sendable {
     ///   - file: Where the keys live; `nil`: in memory, and a restart makes all tickets void.
     ///   - rotationSeconds: Age at which a key gets a successor. At least 600.
     ///   - lifetimeSeconds: How long tickets are good: the longest `sessionLifetimeSeconds` of the listeners.
-    package init(file: String?, rotationSeconds: Int64 = 43_200, lifetimeSeconds: Int64 = 7_200, nowSeconds: Int64) throws(TLSConfigurationError) {
+    package init(file: String?, rotationSeconds: Int64 = 43_200, lifetimeSeconds: Int64 = 7_200, nowSeconds: Int64)
+        throws(TLSConfigurationError)
+    {
         self.file = file
         self.rotationSeconds = max(2 * TicketKeys.spreadSeconds, rotationSeconds)
         self.lifetimeSeconds = lifetimeSeconds
@@ -61,11 +65,17 @@ package final class TicketKeyring: Sendable {
         let isReady = found.cipherKey.withBytes { cipherKey in
             found.macKey.withBytes { macKey in
                 headwater_tls_ticket_ciphers(
-                    cipher, mac, cipherKey.baseAddress?.assumingMemoryBound(to: UInt8.self),
+                    cipher, mac, Self.aes.pointer, cipherKey.baseAddress?.assumingMemoryBound(to: UInt8.self),
                     UnsafeMutablePointer(mutating: macKey.baseAddress?.assumingMemoryBound(to: UInt8.self)), iv, seals ? 1 : 0)
             }
         }
         guard isReady == 1 else { return -1 }
         return isSealing ? 1 : 2
     }
+}
+
+/// One for the process, never freed.
+// @unchecked: a fetched EVP_CIPHER isn't changed.
+private struct Cipher: @unchecked Sendable {
+    let pointer = EVP_CIPHER_fetch(nil, "AES-256-CBC", nil)
 }

@@ -58,6 +58,7 @@ package struct TicketKeys: Sendable, Equatable {
             throw TLSConfigurationError("the system gives no random numbers", remedy: "check the system's random number generator")
         }
         return Key(
-            createdSeconds: nowSeconds, name: Array(bytes[..<16]), cipherKey: SecretBytes(bytes[16..<48]), macKey: SecretBytes(bytes[48...]))
+            createdSeconds: nowSeconds, name: Array(bytes[..<16]), cipherKey: SecretBytes(bytes[16..<48]), macKey: SecretBytes(bytes[48...])
+        )
     }
 }

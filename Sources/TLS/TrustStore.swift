@@ -74,7 +74,8 @@ final class TrustStore: @unchecked Sendable {
     private static func files(in directory: String) throws(TLSConfigurationError) -> [String] {
         guard let handle = opendir(directory) else {
             throw TLSConfigurationError(
-                file: directory, "can't be read as a directory: \(CertificateFile.reason(errno))", remedy: "check the path and its permissions")
+                file: directory, "can't be read as a directory: \(CertificateFile.reason(errno))",
+                remedy: "check the path and its permissions")
         }
         defer { closedir(handle) }
         var names: [String] = []

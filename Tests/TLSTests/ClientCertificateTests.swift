@@ -126,8 +126,22 @@ import Testing
         let filling = (0..<3).map { TestAuthority("\($0)", issuer: World.authority).issue(Profile("f").with { $0.padding = 15_000 }) }
         for version in [TLSVersion.v1_2, .v1_3] {
             #expect(try failure(files.serverForClients(), as: device, chain: filling, version: version) == .other)
-            #expect(try failure(files.serverForClients { $0.maxClientChainBytes = 100_000 }, as: device, chain: filling, version: version) == nil)
+            #expect(
+                try failure(files.serverForClients { $0.maxClientChainBytes = 100_000 }, as: device, chain: filling, version: version)
+                    == nil)
         }
+    }
+
+    @Test("a root that a client sends along is not kept, its intermediates are")
+    func roots() throws {
+        let fleet = TestAuthority("Fleet", issuer: World.authority)
+        let device = fleet.issue(Profile("device"))
+        let context = try load(files.serverForClients())
+        let pair = try EnginePair(context, load(files.client(as: device, chain: [fleet.own, World.authority.own])))
+        pair.run()
+        #expect(pair.echoes())
+        #expect(headwater_x509_count(SSL_get_peer_cert_chain(pair.server.ssl)) == 1)
+        #expect(context.stillTrusts(pair.server.peerIdentity()))
     }
 
     @Test("a reload decides anew about clients that are connected")

@@ -44,10 +44,11 @@ import Testing
     func validity() throws {
         let old = World.authority.issue(Profile("x").with { $0.notAfter = 1_700_000_000 })
         #expect(problem { $0.certificates = [files.pair("old", old)] }?.problem == "the certificate has expired on 2023-11-14")
-        let early = World.authority.issue(Profile("x").with {
-            $0.notBefore = 4_102_444_800
-            $0.notAfter = 4_102_544_800
-        })
+        let early = World.authority.issue(
+            Profile("x").with {
+                $0.notBefore = 4_102_444_800
+                $0.notAfter = 4_102_544_800
+            })
         #expect(problem { $0.certificates = [files.pair("early", early)] }?.problem == "the certificate is not valid before 2100-01-01")
         #expect(day(0) == "1970-01-01" && day(951_782_400) == "2000-02-29" && day(1_709_164_800) == "2024-02-29")
     }

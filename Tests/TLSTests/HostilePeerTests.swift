@@ -42,6 +42,22 @@ import Testing
         #expect(try outcome([22, 3, 1, 0, 4, 2, 0, 0, 0])?.reason == .other)
     }
 
+    @Test("nor on that of the second ClientHello, or of a message that isn't one in its place")
+    func claimedLengthAgain() throws {
+        for (bytes, isRefused) in [
+            ([22, 3, 3, 0, 4, 1, 1, 0xff, 0xff], true), ([22, 3, 3, 0, 4, 11, 0, 0x10, 0], true), ([20, 3, 3, 0, 1, 1], false),
+        ] {
+            let pair = try EnginePair(files.server { $0.groups = "P-384" }, files.client { $0.groups = "X25519:P-384" })
+            pair.client.start()
+            var wire = ByteBuffer()
+            pair.client.takeOutput(into: &wire)
+            pair.deliver(wire, to: pair.server)
+            #expect(pair.server.hasOutput && pair.server.phase == .handshaking)
+            pair.deliver(ByteBuffer(bytes: bytes.map { UInt8($0) }), to: pair.server)
+            #expect((pair.server.failure?.detail == "the ClientHello is malformed or too long") == isRefused)
+        }
+    }
+
     @Test("a hello that is rubbish inside is refused, whatever it is")
     func rubbish() throws {
         var generator = SystemRandomNumberGenerator()

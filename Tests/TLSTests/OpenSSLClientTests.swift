@@ -9,7 +9,9 @@ import Testing
     let files = TestFiles()
 
     /// Connects, sends a line, and says what s_client has said, the echoed line among it.
-    private func connect(_ server: EchoServer, _ arguments: String..., line: String = "hello", until end: String = "\nhello\n") throws -> String {
+    private func connect(_ server: EchoServer, _ arguments: String..., line: String = "hello", until end: String = "\nhello\n") throws
+        -> String
+    {
         try openssl(
             ["s_client", "-connect", "127.0.0.1:\(server.port)", "-CAfile", files.write("root.pem", World.authority.own.pem)] + arguments,
             input: line + "\n", until: end
@@ -75,11 +77,14 @@ import Testing
     @Test("SNI and ALPN of s_client")
     func names() throws {
         let other = World.authority.issue(Profile("other", names: "DNS:*.example.org"))
-        let server = try EchoServer(load(files.server {
-            $0.certificates.append(files.pair("other", other))
-            $0.applicationProtocols = ["mqtt", "x-amzn-mqtt-ca"]
-        }))
-        let wild = try connect(server, "-servername", "mqtt.example.org", "-alpn", "x-amzn-mqtt-ca,h2", "-verify_hostname", "mqtt.example.org")
+        let server = try EchoServer(
+            load(
+                files.server {
+                    $0.certificates.append(files.pair("other", other))
+                    $0.applicationProtocols = ["mqtt", "x-amzn-mqtt-ca"]
+                }))
+        let wild = try connect(
+            server, "-servername", "mqtt.example.org", "-alpn", "x-amzn-mqtt-ca,h2", "-verify_hostname", "mqtt.example.org")
         #expect(wild.contains("subject=CN = other"), "\(wild)")
         #expect(wild.contains("ALPN protocol: x-amzn-mqtt-ca"))
         #expect(wild.contains("Verify return code: 0 (ok)"))
@@ -128,7 +133,8 @@ import Testing
     func keyUpdate() throws {
         let server = try EchoServer(load(files.server()))
         let output = try openssl(
-            ["s_client", "-connect", "127.0.0.1:\(server.port)", "-tls1_3"], input: "K\n", until: "KEYUPDATE").output
+            ["s_client", "-connect", "127.0.0.1:\(server.port)", "-tls1_3"], input: "K\n", until: "KEYUPDATE"
+        ).output
         #expect(output.contains("KEYUPDATE"))
         #expect(server.log.lastFailure == nil)
     }

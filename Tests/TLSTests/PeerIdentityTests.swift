@@ -97,7 +97,9 @@ import Testing
             pair.client.takeOutput(into: &wire)
             let bytes = Array(wire.readableBytesView)
             let text = Array("Gerät".utf8)
-            if let at = bytes.indices.first(where: { bytes[$0...].starts(with: text) }) { wire.setInteger(0xff, at: at + 3, as: UInt8.self) }
+            if let at = bytes.indices.first(where: { bytes[$0...].starts(with: text) }) {
+                wire.setInteger(0xff, at: at + 3, as: UInt8.self)
+            }
             pair.deliver(wire, to: pair.server)
             wire.clear()
             pair.server.takeOutput(into: &wire)

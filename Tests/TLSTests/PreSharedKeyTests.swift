@@ -25,7 +25,8 @@ import Testing
             })
     }
 
-    @Test("a pre-shared key opens a connection, with and without a certificate beside it", arguments: [TLSVersion.v1_2, .v1_3], [true, false])
+    @Test(
+        "a pre-shared key opens a connection, with and without a certificate beside it", arguments: [TLSVersion.v1_2, .v1_3], [true, false])
     func opens(version: TLSVersion, withCertificate: Bool) throws {
         let context = try server(withCertificate: withCertificate)
         for identity in ["device-1", "Gerät"] {
@@ -68,7 +69,9 @@ import Testing
         #expect(pair.server.peerIdentity().commonNames == ["pump-7"])
     }
 
-    @Test("a connection by pre-shared key leaves nothing to resume, so that a key that was taken back stays outside", arguments: [TLSVersion.v1_2, .v1_3])
+    @Test(
+        "a connection by pre-shared key leaves nothing to resume, so that a key that was taken back stays outside",
+        arguments: [TLSVersion.v1_2, .v1_3])
     func notResumed(version: TLSVersion) throws {
         let tickets = try TicketKeyring(file: nil, nowSeconds: World.now)
         var configuration = files.server()

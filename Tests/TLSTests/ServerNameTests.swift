@@ -71,7 +71,8 @@ import Testing
             $0.clientCAFile = files.write("ca.pem", World.authority.own.pem)
         }
         #expect(try shown(context, "mqtt.example.org") == "certificate_required")
-        let pair = try EnginePair(context, load(files.client(as: World.client) { $0.isInsecure = true }), host: nil, serverName: "mqtt.example.org")
+        let pair = try EnginePair(
+            context, load(files.client(as: World.client) { $0.isInsecure = true }), host: nil, serverName: "mqtt.example.org")
         pair.run()
         #expect(pair.server.peerIdentity().commonNames == ["pump-7"])
     }

@@ -73,9 +73,11 @@ import Testing
 
     @Test("the handshake is reported before the first plaintext, and what was written early is sent then")
     func handshake() throws {
-        let (server, client) = try sides(files.serverForClients { $0.applicationProtocols = ["mqtt"] }, files.client(as: World.client) {
-            $0.applicationProtocols = ["mqtt"]
-        })
+        let (server, client) = try sides(
+            files.serverForClients { $0.applicationProtocols = ["mqtt"] },
+            files.client(as: World.client) {
+                $0.applicationProtocols = ["mqtt"]
+            })
         client.channel.writeAndFlush(ByteBuffer(string: "CONNECT"), promise: nil)
         try carry(server, client)
         #expect(server.text() == "CONNECT")

@@ -9,10 +9,11 @@ enum World {
     static let authority = TestAuthority("Test Root")
     static let stranger = TestAuthority("Somebody Else")
     static let server = authority.issue(Profile("localhost", names: "DNS:localhost,IP:127.0.0.1"))
-    static let client = authority.issue(Profile("pump-7", names: "DNS:pump-7.example.org,URI:urn:dev:pump-7,email:pump@example.org").with {
-        $0.organization = "Works"
-        $0.unit = "Hall 3"
-    })
+    static let client = authority.issue(
+        Profile("pump-7", names: "DNS:pump-7.example.org,URI:urn:dev:pump-7,email:pump@example.org").with {
+            $0.organization = "Works"
+            $0.unit = "Hall 3"
+        })
     static let now = Int64(time(nil))
 }
 
@@ -48,7 +49,9 @@ extension TestFiles {
         return configuration
     }
 
-    func client(as issued: Issued, chain: [Issued] = [], _ change: (inout TLSClientConfiguration) -> Void = { _ in }) -> TLSClientConfiguration {
+    func client(as issued: Issued, chain: [Issued] = [], _ change: (inout TLSClientConfiguration) -> Void = { _ in })
+        -> TLSClientConfiguration
+    {
         client {
             $0.certificate = pair("client-\(UUID().uuidString)", issued, chain: chain)
             change(&$0)
@@ -73,13 +76,18 @@ final class EnginePair {
     var atClient = ByteBuffer()
     var completions = 0
 
-    init(_ server: TLSContext, _ client: TLSClientContext, host: String? = "localhost", serverName: String? = nil, resuming session: TLSSession? = nil) throws {
+    init(
+        _ server: TLSContext, _ client: TLSClientContext, host: String? = "localhost", serverName: String? = nil,
+        resuming session: TLSSession? = nil
+    ) throws {
         self.server = try #require(server.makeEngine())
         self.client = try #require(client.makeEngine(host: host, serverName: serverName, resuming: session))
     }
 
     /// With contexts that only this pair needs.
-    convenience init(_ server: TLSServerConfiguration, _ client: TLSClientConfiguration, host: String? = "localhost", serverName: String? = nil) throws {
+    convenience init(
+        _ server: TLSServerConfiguration, _ client: TLSClientConfiguration, host: String? = "localhost", serverName: String? = nil
+    ) throws {
         try self.init(load(server), load(client), host: host, serverName: serverName)
     }
 

@@ -64,7 +64,8 @@ import Testing
 
     @Test("a file that others may read, or that isn't one of ticket keys, is refused, with its line")
     func refusals() throws {
-        let good = "headwater-ticket-keys 1\n# a comment\n\n1 \(String(repeating: "0", count: 32)) "
+        let good =
+            "headwater-ticket-keys 1\n# a comment\n\n1 \(String(repeating: "0", count: 32)) "
             + "\(String(repeating: "a", count: 64)) \(String(repeating: "B", count: 64))\n"
         #expect(try TicketKeyFile.parse(Array(good.utf8), file: "x").count == 1)
         for (text, place) in [
