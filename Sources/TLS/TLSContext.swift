@@ -28,7 +28,7 @@ package final class TLSContext: @unchecked Sendable {
         do throws(TLSConfigurationError) {
             try loading.load(tickets: tickets, nowSeconds: nowSeconds)
         } catch {
-            loading.contexts.forEach { SSL_CTX_free($0) }
+            for context in loading.contexts { SSL_CTX_free(context) }
             throw error
         }
         self.configuration = configuration
@@ -42,7 +42,9 @@ package final class TLSContext: @unchecked Sendable {
         warnings = loading.warnings
     }
 
-    deinit { contexts.forEach { SSL_CTX_free($0) } }
+    deinit {
+        for context in contexts { SSL_CTX_free(context) }
+    }
 
     /// For one connection that was accepted. `nil`: there is no memory.
     package func makeEngine() -> sending TLSEngine? { TLSEngine(server: self, contexts[0]) }

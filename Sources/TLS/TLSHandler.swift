@@ -70,7 +70,8 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         if progress == .handshakeCompleted { completed(engine, context) }
         if plaintext.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(plaintext)) }
         scratch.give(plaintext)
-        guard engine.phase > .open, self.engine != nil else { return }
+        // After `detach` another loop has the engine.
+        guard self.engine != nil, engine.phase > .open else { return }
         if let failure = engine.failure { return failed(failure, context) }
         // The peer is done: so are we.
         context.channel.close(mode: .all, promise: nil)

@@ -189,6 +189,31 @@ import Testing
         #expect(!pair.server.isResumed)
     }
 
+    @Test("one context serves handshakes and resumptions of several threads, while keys rotate")
+    func threads() async throws {
+        let tickets = try keyring()
+        let server = try load(files.serverForClients(), tickets: tickets)
+        let client = try clientContext(.v1_3, as: World.client)
+        try await withThrowingTaskGroup(of: Int.self) { group in
+            for task in 0..<4 {
+                group.addTask {
+                    var resumed = 0
+                    var session: TLSSession?
+                    for round in 0..<20 {
+                        let pair = try EnginePair(server, client, resuming: session)
+                        pair.run()
+                        try #require(pair.echoes())
+                        if pair.server.isResumed { resumed += 1 }
+                        session = TLSSession(pair.client)
+                        if task == 0 { try tickets.refresh(nowSeconds: World.now + Int64(round) * 3_600) }
+                    }
+                    return resumed
+                }
+            }
+            for try await resumed in group { #expect(resumed >= 15) }
+        }
+    }
+
     @Test("TLS 1.3 gives one ticket, and no early data is taken")
     func oneTicket() throws {
         let pair = try EnginePair(load(files.server(), tickets: keyring()), load(files.client()))
