@@ -48,6 +48,7 @@ let package = Package(
     targets: [
         // 0: values, bytes, system libraries
         .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         library("MQTTModel", [nioCore]),
         library("MQTTWire", ["MQTTModel"]),
@@ -56,6 +57,7 @@ let package = Package(
         library("PluginAPI", ["MQTTModel", logging]),
         library("MQTTSession", ["MQTTModel", "MQTTWire", deque]),
         library("Transport", [nioCore, nioPosix]),
+        library("TLS", ["COpenSSL", nioCore]),
         library("LMDB", ["CLMDB"]),
         library("Storage", ["LMDB", "MQTTModel"]),
         // 2: the broker
@@ -90,6 +92,7 @@ let package = Package(
         tests("RoutingTests", ["Routing", "MQTTModel"]),
         tests("MQTTWireTests", ["MQTTWire", "MQTTModel"]),
         tests("MQTTSessionTests", ["MQTTSession", "MQTTModel", nioCore]),
+        tests("TLSTests", ["TLS", "COpenSSL", nioCore, nioEmbedded, nioPosix]),
         tests("TransportTests", ["Transport", nioCore, nioEmbedded, nioPosix]),
         tests("HeadwaterTests", ["Headwater", "headwater-cli", "BrokerTestKit", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, logging]),
         tests(

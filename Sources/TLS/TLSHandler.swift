@@ -1,0 +1,204 @@
+import NIOCore
+
+/// What happens to the TLS of a channel, as a user inbound event.
+package enum TLSEvent: Sendable {
+    /// Before the first plaintext is read.
+    case handshakeCompleted(PeerIdentity)
+    /// The channel closes by itself.
+    case handshakeFailed(TLSError)
+    /// After the handshake: what came can't be decrypted, or breaks the protocol. The channel closes by itself.
+    case failed(TLSError)
+}
+
+/// Drives a `TLSEngine` on a channel.
+///
+/// Handlers above see plaintext. One that writes to the socket itself, past NIO, seals with `seal` and must not do so while
+/// `hasBytesInChannel`; what the socket doesn't take goes through `writeSealed`.
+package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
+    package typealias InboundIn = ByteBuffer
+    package typealias InboundOut = ByteBuffer
+    package typealias OutboundIn = ByteBuffer
+    package typealias OutboundOut = ByteBuffer
+
+    /// `nil` after `detach`.
+    @exclusivity(unchecked) package private(set) var engine: TLSEngine?
+    private let scratch: TLSScratch
+    @exclusivity(unchecked) private var context: ChannelHandlerContext?
+    @exclusivity(unchecked) private var bytesInChannel = 0
+    /// Written by the handlers above before the handshake was complete.
+    @exclusivity(unchecked) private var early: [(ByteBuffer, EventLoopPromise<Void>?)] = []
+    @exclusivity(unchecked) private var hasReportedFailure = false
+
+    /// The peer has this long to read an alert before the channel closes.
+    private static let alertLingering = TimeAmount.seconds(1)
+
+    /// - Parameters:
+    ///   - engine: New, or one that another loop has detached. The handler is its only user.
+    ///   - scratch: The event loop's. `nil`: one of its own.
+    package init(engine: TLSEngine, scratch: TLSScratch? = nil) {
+        self.engine = engine
+        self.scratch = scratch ?? TLSScratch()
+    }
+
+    /// NIO holds bytes that the socket has not taken.
+    package var hasBytesInChannel: Bool { bytesInChannel > 0 }
+
+    // MARK: Channel events
+
+    package func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { began(context) }
+    }
+
+    package func channelActive(context: ChannelHandlerContext) {
+        began(context)
+        context.fireChannelActive()
+    }
+
+    private func began(_ context: ChannelHandlerContext) {
+        guard let engine, engine.phase == .handshaking else { return }
+        engine.start()
+        sendOutput(context)
+    }
+
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard let engine, engine.phase <= .open else { return }
+        let ciphertext = unwrapInboundIn(data)
+        var plaintext = scratch.take()
+        let progress = ciphertext.withUnsafeReadableBytes { engine.receive($0, plaintext: &plaintext) }
+        if engine.hasOutput { sendOutput(context) }
+        if progress == .handshakeCompleted { completed(engine, context) }
+        if plaintext.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(plaintext)) }
+        scratch.give(plaintext)
+        // After `detach` another loop has the engine.
+        guard self.engine != nil, engine.phase > .open else { return }
+        if let failure = engine.failure { return failed(failure, context) }
+        // The peer is done: so are we.
+        context.channel.close(mode: .all, promise: nil)
+    }
+
+    package func channelInactive(context: ChannelHandlerContext) {
+        if let engine {
+            engine.connectionLost()
+            if let failure = engine.failure { report(failure, engine, context) }
+        }
+        dropEarly(ChannelError.ioOnClosedChannel)
+        context.fireChannelInactive()
+    }
+
+    package func handlerRemoved(context: ChannelHandlerContext) {
+        dropEarly(ChannelError.ioOnClosedChannel)
+        self.context = nil
+    }
+
+    private func completed(_ engine: TLSEngine, _ context: ChannelHandlerContext) {
+        context.fireUserInboundEventTriggered(TLSEvent.handshakeCompleted(engine.peerIdentity()))
+        let waiting = early
+        early = []
+        for (buffer, promise) in waiting { sealAndWrite(buffer, engine, context, promise) }
+        if !waiting.isEmpty { context.flush() }
+    }
+
+    /// Tells the peer why, and gives it a moment to read that: closing at once with unread bytes would reset the connection.
+    private func failed(_ error: TLSError, _ context: ChannelHandlerContext) {
+        report(error, engine, context)
+        dropEarly(error)
+        guard error.reason != .plainText else { return context.close(promise: nil) }
+        context.close(mode: .output, promise: nil)
+        let channel = context.channel
+        context.eventLoop.scheduleTask(in: Self.alertLingering) { channel.close(promise: nil) }
+    }
+
+    private func report(_ error: TLSError, _ engine: TLSEngine?, _ context: ChannelHandlerContext) {
+        guard !hasReportedFailure else { return }
+        hasReportedFailure = true
+        context.fireUserInboundEventTriggered(engine?.hasOpened ?? false ? TLSEvent.failed(error) : TLSEvent.handshakeFailed(error))
+    }
+
+    private func dropEarly(_ error: any Error) {
+        let dropped = early
+        early = []
+        for (_, promise) in dropped { promise?.fail(error) }
+    }
+
+    // MARK: Writing
+
+    package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        let buffer = unwrapOutboundIn(data)
+        guard let engine else {
+            promise?.fail(ChannelError.ioOnClosedChannel)
+            return
+        }
+        if engine.phase == .handshaking { return early.append((buffer, promise)) }
+        sealAndWrite(buffer, engine, context, promise)
+    }
+
+    private func sealAndWrite(
+        _ buffer: ByteBuffer, _ engine: TLSEngine, _ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?
+    ) {
+        var sealed = context.channel.allocator.buffer(capacity: engine.sealedCapacity(buffer.readableBytes))
+        guard buffer.withUnsafeReadableBytes({ engine.seal($0, into: &sealed) }) else {
+            promise?.fail(engine.failure ?? ChannelError.outputClosed)
+            return
+        }
+        writeCounted(sealed, context, promise)
+    }
+
+    package func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
+        if mode != .input, let engine {
+            engine.shutdown()
+            sendOutput(context)
+        }
+        context.close(mode: mode, promise: promise)
+    }
+
+    /// What the engine has to say itself.
+    private func sendOutput(_ context: ChannelHandlerContext) {
+        guard let engine, engine.hasOutput else { return }
+        var buffer = ByteBuffer()
+        engine.takeOutput(into: &buffer)
+        writeCounted(buffer, context, nil)
+        context.flush()
+    }
+
+    private func writeCounted(_ buffer: ByteBuffer, _ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?) {
+        let count = buffer.readableBytes
+        bytesInChannel += count
+        let written = context.eventLoop.makePromise(of: Void.self)
+        if let promise { written.futureResult.cascade(to: promise) }  // it may belong to another loop
+        written.futureResult.assumeIsolated().whenComplete { [self] _ in bytesInChannel -= count }
+        context.write(wrapOutboundOut(buffer), promise: written)
+    }
+
+    // MARK: Past NIO
+
+    /// Encrypts for a caller that writes to the socket itself. See `TLSEngine.seal`.
+    @inline(__always)
+    package func seal(_ plaintext: UnsafeRawBufferPointer, into block: UnsafeMutableRawBufferPointer) -> Int? {
+        engine?.seal(plaintext, into: block)
+    }
+
+    /// Writes what was sealed already, below this handler; the caller flushes, from outside of whatever it is doing.
+    package func writeSealed(_ buffer: ByteBuffer) -> EventLoopFuture<Void>? {
+        guard let context else { return nil }
+        let promise = context.eventLoop.makePromise(of: Void.self)
+        writeCounted(buffer, context, promise)
+        return promise.futureResult
+    }
+
+    /// Writes close_notify, for a caller that then ends the socket's writing itself: bytes to put behind its last.
+    package func takeCloseNotify() -> ByteBuffer {
+        var buffer = ByteBuffer()
+        engine?.shutdown()
+        engine?.takeOutput(into: &buffer)
+        return buffer
+    }
+
+    /// For a connection that goes on, by its descriptor, in a handler of another event loop. This handler does nothing any more, not
+    /// even say close_notify. Not while `hasBytesInChannel`: they would be lost.
+    package func detach() -> DetachedTLSEngine? {
+        guard let engine, engine.phase == .open, !hasBytesInChannel, !engine.hasOutput else { return nil }
+        self.engine = nil
+        return DetachedTLSEngine(owned: engine)
+    }
+}
