@@ -49,6 +49,7 @@ let package = Package(
     targets: [
         // 0: values, bytes, system libraries
         .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
+        .systemLibrary(name: "CPrivileges"),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         library("MQTTModel", [nioCore]),
         library("MQTTWire", ["MQTTModel"]),
@@ -73,7 +74,7 @@ let package = Package(
         .executableTarget(
             name: "headwater-cli",
             dependencies: [
-                "Headwater", "Storage", "Admin", "ConfigFile", "KafkaBridge", "PluginAPI", "MQTTWire", "MQTTModel",
+                "Headwater", "Storage", "Admin", "ConfigFile", "KafkaBridge", "PluginAPI", "MQTTWire", "MQTTModel", "CPrivileges",
                 nioCore, nioPosix, logging, lifecycle, signals, arguments,
             ],
             path: "Sources/headwater",
@@ -97,9 +98,11 @@ let package = Package(
             "CrashTests", ["headwater-cli", "BrokerTestKit", "Storage", "LMDB", "MQTTWire", "MQTTModel"], resources: [.copy("Resources")]),
         tests("InteropTests", ["Headwater", "BrokerTestKit", "MQTTModel"], resources: [.copy("Scripts")]),
         tests("KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
+        .executableTarget(
+            name: "privileges-probe", dependencies: ["CPrivileges"], path: "Tests/PrivilegesProbe", swiftSettings: settings),
         tests(
             "CommandTests",
-            ["headwater-cli", "Storage", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
+            ["headwater-cli", "privileges-probe", "Storage", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
         tests("ConfigFileTests", ["ConfigFile", "Headwater", "KafkaBridge", "Admin", "MQTTModel"]),
         tests("ExampleTests", ["EmbeddedBroker", "TopicFence", "Journal", "Headwater", "BrokerTestKit", "PluginAPI", "MQTTWire", "MQTTModel"]),
         tests("AdminTests", ["Admin", "Headwater", "PluginAPI", "MQTTModel", nioCore, nioPosix, nioHTTP1, logging]),
