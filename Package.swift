@@ -15,6 +15,7 @@ let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioWebSocket: Target.Dependency = .product(name: "NIOWebSocket", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
@@ -48,7 +49,7 @@ let package = Package(
     targets: [
         // 0: values, bytes, system libraries
         .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
-        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CPrivileges"),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         library("MQTTModel", [nioCore]),
         library("MQTTWire", ["MQTTModel"]),
@@ -56,8 +57,7 @@ let package = Package(
         library("Routing", ["MQTTModel"]),
         library("PluginAPI", ["MQTTModel", logging]),
         library("MQTTSession", ["MQTTModel", "MQTTWire", deque]),
-        library("Transport", [nioCore, nioPosix]),
-        library("TLS", ["COpenSSL", nioCore]),
+        library("Transport", [nioCore, nioPosix, nioHTTP1, nioWebSocket]),
         library("LMDB", ["CLMDB"]),
         library("Storage", ["LMDB", "MQTTModel"]),
         // 2: the broker
@@ -74,7 +74,7 @@ let package = Package(
         .executableTarget(
             name: "headwater-cli",
             dependencies: [
-                "Headwater", "Storage", "Admin", "ConfigFile", "KafkaBridge", "PluginAPI", "MQTTWire", "MQTTModel",
+                "Headwater", "Storage", "Admin", "ConfigFile", "KafkaBridge", "PluginAPI", "MQTTWire", "MQTTModel", "CPrivileges",
                 nioCore, nioPosix, logging, lifecycle, signals, arguments,
             ],
             path: "Sources/headwater",
@@ -92,14 +92,17 @@ let package = Package(
         tests("RoutingTests", ["Routing", "MQTTModel"]),
         tests("MQTTWireTests", ["MQTTWire", "MQTTModel"]),
         tests("MQTTSessionTests", ["MQTTSession", "MQTTModel", nioCore]),
-        tests("TLSTests", ["TLS", "COpenSSL", nioCore, nioEmbedded, nioPosix]),
-        tests("TransportTests", ["Transport", nioCore, nioEmbedded, nioPosix]),
+        tests("TransportTests", ["Transport", nioCore, nioEmbedded, nioPosix], resources: [.copy("Scripts")]),
         tests("HeadwaterTests", ["Headwater", "headwater-cli", "BrokerTestKit", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, logging]),
         tests(
             "CrashTests", ["headwater-cli", "BrokerTestKit", "Storage", "LMDB", "MQTTWire", "MQTTModel"], resources: [.copy("Resources")]),
         tests("InteropTests", ["Headwater", "BrokerTestKit", "MQTTModel"], resources: [.copy("Scripts")]),
         tests("KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
-        tests("CommandTests", ["headwater-cli", "Storage", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
+        .executableTarget(
+            name: "privileges-probe", dependencies: ["CPrivileges"], path: "Tests/PrivilegesProbe", swiftSettings: settings),
+        tests(
+            "CommandTests",
+            ["headwater-cli", "privileges-probe", "Storage", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
         tests("ConfigFileTests", ["ConfigFile", "Headwater", "KafkaBridge", "Admin", "MQTTModel"]),
         tests("ExampleTests", ["EmbeddedBroker", "TopicFence", "Journal", "Headwater", "BrokerTestKit", "PluginAPI", "MQTTWire", "MQTTModel"]),
         tests("AdminTests", ["Admin", "Headwater", "PluginAPI", "MQTTModel", nioCore, nioPosix, nioHTTP1, logging]),

@@ -1,0 +1,1 @@
+../../Sources/headwater/Privileges.swift
