@@ -33,7 +33,7 @@ import Testing
         "what is no entry is refused with its line and without its key",
         arguments: [
             ("00112233", "no colon"), (":00112233", "identity is empty"), ("a:", "has 0 digits"), ("a:001", "has 3 digits"),
-            ("a:0x0011", "begins with 0x"), ("a:00gg", "no hexadecimal digits"), ("a:00 11 ", "no hexadecimal digits"),
+            ("a:0x0011", "begins with 0x"), ("a:00gg", "no hexadecimal digits"), ("a:00 1 ", "no hexadecimal digits"),
             ("a:0011:22", "has 7 digits"), ("a:00\0011", "no hexadecimal digits"), ("a\0:0011", "NUL"),
         ])
     func refused(line: String, reason: String) {

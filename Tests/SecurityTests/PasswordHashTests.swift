@@ -85,7 +85,7 @@ import Testing
         "text that is no hash is refused with what it is",
         arguments: [
             ("geheim", "a plain password"), ("", "a plain password"), ("$6$", "followed by salt$digest"), ("$8$a$b", "isn't known"),
-            ("$6$AAECAwQFBgcICQoL$AA==", "the digest has 2 bytes"), ("$6$AAECAwQFBgcICQ==$\(digest)", "the salt has 10 bytes"),
+            ("$6$AAECAwQFBgcICQoL$AA==", "the digest has 1 bytes"), ("$6$AAECAwQFBgcICQ==$\(digest)", "the salt has 10 bytes"),
             ("$6$AAECAwQFBgcICQoL$\(digest.dropLast())", "isn't Base64"), ("$6$AAECAwQFBgcI CQoL$\(digest)", "isn't Base64"),
             ("$7$0$AAECAwQFBgcICQoL$\(digest)", "iterations"), ("$7$-1$AAECAwQFBgcICQoL$\(digest)", "iterations"),
             ("$7$ 1$AAECAwQFBgcICQoL$\(digest)", "iterations"), ("$7$99999999999999999999$AAECAwQFBgcICQoL$\(digest)", "iterations"),
