@@ -77,7 +77,7 @@ let package = Package(
         .executableTarget(
             name: "headwater-cli",
             dependencies: [
-                "Headwater", "Storage", "Admin", "ConfigFile", "KafkaBridge", "PluginAPI", "MQTTWire", "MQTTModel",
+                "Headwater", "Storage", "Security", "Admin", "ConfigFile", "KafkaBridge", "PluginAPI", "MQTTWire", "MQTTModel",
                 nioCore, nioPosix, logging, lifecycle, signals, arguments,
             ],
             path: "Sources/headwater",
@@ -103,7 +103,7 @@ let package = Package(
             "CrashTests", ["headwater-cli", "BrokerTestKit", "Storage", "LMDB", "MQTTWire", "MQTTModel"], resources: [.copy("Resources")]),
         tests("InteropTests", ["Headwater", "BrokerTestKit", "MQTTModel"], resources: [.copy("Scripts")]),
         tests("KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
-        tests("CommandTests", ["headwater-cli", "Storage", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
+        tests("CommandTests", ["headwater-cli", "Storage", "Security", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
         tests("ConfigFileTests", ["ConfigFile", "Headwater", "KafkaBridge", "Admin", "MQTTModel"]),
         tests("ExampleTests", ["EmbeddedBroker", "TopicFence", "Journal", "Headwater", "BrokerTestKit", "PluginAPI", "MQTTWire", "MQTTModel"]),
         tests("AdminTests", ["Admin", "Headwater", "PluginAPI", "MQTTModel", nioCore, nioPosix, nioHTTP1, logging]),
