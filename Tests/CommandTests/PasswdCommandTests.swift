@@ -8,7 +8,7 @@ import Testing
 @Suite struct PasswdCommandTests {
     /// Runs `headwater passwd` in this process, with a password from a file.
     static func run(_ arguments: [String]) throws {
-        var command = try #require(try HeadwaterCommand.parseAsRoot(["passwd"] + arguments) as? PasswdCommand)
+        let command = try #require(try HeadwaterCommand.parseAsRoot(["passwd"] + arguments) as? PasswdCommand)
         try command.run()
     }
 
@@ -195,11 +195,14 @@ import Testing
             process.arguments = ["-c", directory.path("mosquitto.conf")]
             process.standardError = FileHandle.nullDevice
             try process.run()
-            for _ in 0..<200 where try status("nobody", "") == nil { usleep(50_000) }
+            for _ in 0..<200 {
+                if try status("nobody", "") != nil { return }
+                usleep(50_000)
+            }
         }
 
         deinit {
-            process.terminate()
+            kill(process.processIdentifier, SIGKILL)  // SIGTERM may be blocked: a child inherits the mask of the thread that starts it
             process.waitUntilExit()
         }
 
