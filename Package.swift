@@ -64,10 +64,12 @@ let package = Package(
         library("Security", ["MQTTModel", "COpenSSL", "CArgon2"]),
         library("HTTPFetch", ["CCurl"]),
         // 2: the broker
-        library("Headwater", [
-            "Transport", "MQTTSession", "MQTTWire", "Routing", "Storage", "PluginAPI", "MQTTModel",
-            nioCore, nioPosix, logging, lifecycle, deque, heap,
-        ]),
+        library(
+            "Headwater",
+            [
+                "Transport", "MQTTSession", "MQTTWire", "Routing", "Storage", "PluginAPI", "MQTTModel",
+                nioCore, nioPosix, logging, lifecycle, deque, heap,
+            ]),
         // 3: what stands on the broker, or on its plugin API alone
         library("KafkaBridge", ["PluginAPI", "MQTTModel", "CRdKafka", logging]),
         library("Admin", ["Headwater", "PluginAPI", "Transport", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),
@@ -83,7 +85,8 @@ let package = Package(
             path: "Sources/headwater",
             swiftSettings: settings),
         // examples: built with the tests, so that they can't rot
-        .target(name: "TopicFence", dependencies: ["PluginAPI", "MQTTModel", logging], path: "Examples/TopicFence", swiftSettings: settings),
+        .target(
+            name: "TopicFence", dependencies: ["PluginAPI", "MQTTModel", logging], path: "Examples/TopicFence", swiftSettings: settings),
         .target(name: "Journal", dependencies: ["PluginAPI", "MQTTModel", nioCore], path: "Examples/Journal", swiftSettings: settings),
         .executableTarget(
             name: "EmbeddedBroker", dependencies: ["Headwater", "MQTTModel", "TopicFence", nioCore], path: "Examples/EmbeddedBroker",
@@ -102,10 +105,13 @@ let package = Package(
         tests(
             "CrashTests", ["headwater-cli", "BrokerTestKit", "Storage", "LMDB", "MQTTWire", "MQTTModel"], resources: [.copy("Resources")]),
         tests("InteropTests", ["Headwater", "BrokerTestKit", "MQTTModel"], resources: [.copy("Scripts")]),
-        tests("KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
-        tests("CommandTests", ["headwater-cli", "Storage", "Security", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
+        tests(
+            "KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
+        tests(
+            "CommandTests", ["headwater-cli", "Storage", "Security", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
         tests("ConfigFileTests", ["ConfigFile", "Headwater", "KafkaBridge", "Admin", "MQTTModel"]),
-        tests("ExampleTests", ["EmbeddedBroker", "TopicFence", "Journal", "Headwater", "BrokerTestKit", "PluginAPI", "MQTTWire", "MQTTModel"]),
+        tests(
+            "ExampleTests", ["EmbeddedBroker", "TopicFence", "Journal", "Headwater", "BrokerTestKit", "PluginAPI", "MQTTWire", "MQTTModel"]),
         tests("AdminTests", ["Admin", "Headwater", "PluginAPI", "MQTTModel", nioCore, nioPosix, nioHTTP1, logging]),
     ]
 )

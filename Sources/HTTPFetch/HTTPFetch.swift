@@ -42,7 +42,9 @@ package final class HTTPFetch: Sendable {
     package init(_ options: Options) throws(HTTPFetchError) {
         let scheme = options.url.prefix { $0 != ":" }.lowercased()
         let isPrintable = options.url.utf8.allSatisfy { (0x21..<0x7F).contains($0) }
-        guard isPrintable, options.url.dropFirst(scheme.count).hasPrefix("://") else { throw .url("it has no scheme, or characters that no URL has") }
+        guard isPrintable, options.url.dropFirst(scheme.count).hasPrefix("://") else {
+            throw .url("it has no scheme, or characters that no URL has")
+        }
         guard scheme == "https" || scheme == "http" && options.allowsPlain else { throw .url("only https is spoken") }
         guard !options.url.dropFirst(scheme.count + 3).prefix(while: { $0 != "/" && $0 != "?" }).contains("@") else {
             throw .url("a user or a password in a URL would show in logs")
@@ -56,7 +58,9 @@ package final class HTTPFetch: Sendable {
         let cancellation = Cancellation()
         let result: Result<[UInt8], HTTPFetchError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                queue.async { [options] in continuation.resume(returning: Result { () throws(HTTPFetchError) in try Transfer.run(options, cancellation) }) }
+                queue.async { [options] in
+                    continuation.resume(returning: Result { () throws(HTTPFetchError) in try Transfer.run(options, cancellation) })
+                }
             }
         } onCancel: {
             cancellation.request()

@@ -52,7 +52,8 @@ enum Transfer {
                     guard let context else { return 1 }
                     return Unmanaged<Body>.fromOpaque(context).takeUnretainedValue().cancellation.isRequested ? 1 : 0
                 }
-                guard headwater_curl_set_sink(curl, sink, context) == CURLE_OK, headwater_curl_set_progress(curl, progress, context) == CURLE_OK
+                guard headwater_curl_set_sink(curl, sink, context) == CURLE_OK,
+                    headwater_curl_set_progress(curl, progress, context) == CURLE_OK
                 else { return CURLE_FAILED_INIT }
                 return curl_easy_perform(curl)
             }
@@ -67,7 +68,9 @@ enum Transfer {
         return body.bytes
     }
 
-    private static func configure(_ curl: UnsafeMutableRawPointer, _ options: HTTPFetch.Options, _ reason: UnsafeMutablePointer<CChar>) -> CURLcode {
+    private static func configure(_ curl: UnsafeMutableRawPointer, _ options: HTTPFetch.Options, _ reason: UnsafeMutablePointer<CChar>)
+        -> CURLcode
+    {
         func long(_ option: CURLoption, _ value: Int) -> CURLcode { headwater_curl_set_long(curl, option, value) }
         func text(_ option: CURLoption, _ value: String) -> CURLcode { headwater_curl_set_text(curl, option, value) }
         var codes = [

@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #endif
 
 /// Reads a file of passwords, keys or rules: whole or not at all, bounded, and without ever waiting.
@@ -92,9 +92,9 @@ package enum SecurityFile {
     /// `read` of the C library, which the function above hides.
     private static func systemRead(_ descriptor: Int32, _ into: UnsafeMutableRawBufferPointer) -> Int {
         #if canImport(Glibc)
-        Glibc.read(descriptor, into.baseAddress, into.count)
+            Glibc.read(descriptor, into.baseAddress, into.count)
         #else
-        Musl.read(descriptor, into.baseAddress, into.count)
+            Musl.read(descriptor, into.baseAddress, into.count)
         #endif
     }
 

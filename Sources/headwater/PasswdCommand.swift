@@ -126,7 +126,9 @@ struct PasswdCommand: ParsableCommand {
     }
 
     private func set(_ password: [UInt8], for user: [UInt8], in edit: inout PasswordFileEdit) throws(PasswdFault) {
-        guard let hash = PasswordHash.make(cost, password: password) else { throw PasswdFault("no memory for a hash; choose a smaller --memory") }
+        guard let hash = PasswordHash.make(cost, password: password) else {
+            throw PasswdFault("no memory for a hash; choose a smaller --memory")
+        }
         edit.set(hash, for: user)
     }
 
@@ -144,7 +146,9 @@ struct PasswdCommand: ParsableCommand {
             return report
         }
         StandardStreams.print(report)
-        if kind == .sha512, delete == nil { StandardStreams.complain("sha512 hashes are quickly guessed by whoever gets the file; prefer pbkdf2") }
+        if kind == .sha512, delete == nil {
+            StandardStreams.complain("sha512 hashes are quickly guessed by whoever gets the file; prefer pbkdf2")
+        }
     }
 
     private func check(_ user: String) throws {

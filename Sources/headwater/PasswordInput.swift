@@ -74,7 +74,9 @@ enum Terminal {
         silent.c_lflag |= tcflag_t(ECHONL)
         // A signal in the middle must not leave the terminal silent: it ends the question, and takes effect after the restoration.
         var signals = SignalPause()
-        guard tcsetattr(terminal, TCSAFLUSH, &silent) == 0 else { throw PasswdFault("the terminal can't be asked without echo; use --password-file") }
+        guard tcsetattr(terminal, TCSAFLUSH, &silent) == 0 else {
+            throw PasswdFault("the terminal can't be asked without echo; use --password-file")
+        }
         _ = StandardStreams.write(Array(question.utf8), to: terminal)
         let line = readLine(terminal)
         tcsetattr(terminal, TCSAFLUSH, &before)

@@ -23,7 +23,9 @@ import Testing
 
     static let cheap = ["--kind", "pbkdf2", "--iterations", "10"]
 
-    @Test("a password on the command line is refused and not repeated", arguments: [["f", "u", "geheim"], ["-b", "f", "u", "geheim"], ["f", "u", "--password", "geheim"], ["f", "u", "-b", "geheim"]])
+    @Test(
+        "a password on the command line is refused and not repeated",
+        arguments: [["f", "u", "geheim"], ["-b", "f", "u", "geheim"], ["f", "u", "--password", "geheim"], ["f", "u", "-b", "geheim"]])
     func noPasswordArgument(arguments: [String]) {
         do {
             _ = try HeadwaterCommand.parseAsRoot(["passwd"] + arguments)
@@ -38,7 +40,8 @@ import Testing
     @Test(
         "a wrong command line is refused with its reason",
         arguments: [
-            ([], "file"), (["f"], "one of USER"), (["f", "u", "--batch"], "one of USER"), (["f", "--delete", "a", "--upgrade"], "one of USER"),
+            ([], "file"), (["f"], "one of USER"), (["f", "u", "--batch"], "one of USER"),
+            (["f", "--delete", "a", "--upgrade"], "one of USER"),
             (["f", "a:b"], "colon"), (["f", "#a"], "comment"), (["f", "--delete", ""], "empty"), (["f", "a\nb"], "control"),
             (["f", "u", "--kind", "md5"], "kind"), (["f", "u", "--kind", "sha512", "--iterations", "5"], "--iterations"),
             (["f", "u", "--kind", "pbkdf2", "--iterations", "5000001"], "5000000"), (["f", "u", "--iterations", "17"], "16"),
@@ -60,12 +63,15 @@ import Testing
         try Self.set(directory, "bob", "second", ["--kind", "sha512"])
         #expect(try directory.mode("passwords") == 0o600)
         let text = try String(contentsOfFile: directory.path("passwords"), encoding: .utf8)
-        #expect(text.hasPrefix("alice:$argon2id$v=19$m=64,t=2,p=1$") && text.contains("\nbob:$6$") && text.split(separator: "\n").count == 2)
+        #expect(
+            text.hasPrefix("alice:$argon2id$v=19$m=64,t=2,p=1$") && text.contains("\nbob:$6$") && text.split(separator: "\n").count == 2)
         #expect(try Self.verdict(directory, "alice", "wonder") == .right && Self.verdict(directory, "bob", "first") == .wrong)
         try directory.write("secret", "second")
         try Self.run([directory.path("passwords"), "--verify", "bob", "--password-file", directory.path("secret")])
         for user in ["alice", "nobody"] {
-            #expect(throws: ExitCode(1)) { try Self.run([directory.path("passwords"), "--verify", user, "--password-file", directory.path("secret")]) }
+            #expect(throws: ExitCode(1)) {
+                try Self.run([directory.path("passwords"), "--verify", user, "--password-file", directory.path("secret")])
+            }
         }
         try Self.run([directory.path("passwords"), "--delete", "alice"])
         #expect(throws: ExitCode(1)) { try Self.run([directory.path("passwords"), "--delete", "alice"]) }
@@ -100,7 +106,8 @@ import Testing
         #expect(try Self.verdict(directory, "alice", "mended") == .right)
         try directory.write("empty", "")
         for arguments in [
-            [directory.path, "--delete", "a"], [directory.path("none"), "--delete", "a"], [directory.path("none"), "--upgrade"], ["/dev/null", "--delete", "a"],
+            [directory.path, "--delete", "a"], [directory.path("none"), "--delete", "a"], [directory.path("none"), "--upgrade"],
+            ["/dev/null", "--delete", "a"],
             [directory.path("none/none"), "a", "--password-file", directory.path("secret")],
             [directory.path("passwords"), "a", "--password-file", directory.path("empty")],
             [directory.path("passwords"), "a", "--password-file", directory.path("none")],
@@ -130,7 +137,9 @@ import Testing
         let path = directory.path
         try await withThrowingTaskGroup(of: Void.self) { group in
             for number in 0..<16 {
-                group.addTask { try Self.run([path + "/passwords", "user-\(number)", "--password-file", path + "/secret-\(number)"] + Self.cheap) }
+                group.addTask {
+                    try Self.run([path + "/passwords", "user-\(number)", "--password-file", path + "/secret-\(number)"] + Self.cheap)
+                }
             }
             try await group.waitForAll()
         }
@@ -183,7 +192,9 @@ import Testing
 
     /// Mosquitto with a password file, on a port of its own.
     final class Mosquitto {
-        static let isHere = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto_pub"].allSatisfy { FileManager.default.isExecutableFile(atPath: $0) }
+        static let isHere = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto_pub"].allSatisfy {
+            FileManager.default.isExecutableFile(atPath: $0)
+        }
         private let process = Process()
         private let port = Int.random(in: 12_000...31_999)
 
@@ -225,7 +236,8 @@ import Testing
         static let isHere = FileManager.default.isExecutableFile(atPath: "/usr/bin/python3")
 
         static func run(_ arguments: [String], answers: [String]) throws -> (status: Int32, output: String) {
-            let products = URL(filePath: try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")).deletingLastPathComponent()
+            let products = URL(filePath: try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
+                .deletingLastPathComponent()
             let program = products.appending(path: "headwater-cli").path
             let process = Process()
             let output = Pipe()

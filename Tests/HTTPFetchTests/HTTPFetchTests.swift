@@ -30,7 +30,10 @@ import Testing
 
     @Test("a server that the authorities don't know, or of another name, is not believed")
     func verification() async {
-        for failure in [await failure("/bytes/1", change: { $0.caFile = nil }), await failure("/bytes/1", change: { $0.url = $0.url.replacingOccurrences(of: "localhost", with: "127.0.0.1") })] {
+        for failure in [
+            await failure("/bytes/1", change: { $0.caFile = nil }),
+            await failure("/bytes/1", change: { $0.url = $0.url.replacingOccurrences(of: "localhost", with: "127.0.0.1") }),
+        ] {
             guard case .transfer(let reason)? = failure else {
                 Issue.record("\(failure.map { "\($0)" } ?? "believed")")
                 continue
@@ -99,17 +102,27 @@ import Testing
     @Test("plain HTTP is spoken only where it is allowed")
     func plain() async throws {
         let server = try Self.server.get()
-        #expect(try await fetch("") { $0.url = server.plainURL("/bytes/3"); $0.allowsPlain = true }.count == 3)
+        #expect(
+            try await fetch("") {
+                $0.url = server.plainURL("/bytes/3")
+                $0.allowsPlain = true
+            }.count == 3)
         #expect(throws: HTTPFetchError.self) { try HTTPFetch(.init(url: server.plainURL("/bytes/3"))) }
     }
 
-    @Test("what is no URL to fetch from is refused", arguments: ["", "localhost", "https:/x", "file:///etc/passwd", "ftp://x/", "https://a b/", "https://user:pass@host/", "https://x/\n", "HTTP://x/"])
+    @Test(
+        "what is no URL to fetch from is refused",
+        arguments: [
+            "", "localhost", "https:/x", "file:///etc/passwd", "ftp://x/", "https://a b/", "https://user:pass@host/", "https://x/\n",
+            "HTTP://x/",
+        ])
     func urls(url: String) { #expect(throws: HTTPFetchError.self) { try HTTPFetch(.init(url: url)) } }
 }
 
 /// A small server of Python's, with a certificate of its own for `localhost`. It ends with this process.
 final class LoopbackServer: Sendable {
-    static let isPossible = FileManager.default.isExecutableFile(atPath: "/usr/bin/python3") && FileManager.default.isExecutableFile(atPath: "/usr/bin/openssl")
+    static let isPossible =
+        FileManager.default.isExecutableFile(atPath: "/usr/bin/python3") && FileManager.default.isExecutableFile(atPath: "/usr/bin/openssl")
 
     let caFile: String
     private let port: Int
@@ -126,7 +139,8 @@ final class LoopbackServer: Sendable {
         let openssl = Process()
         openssl.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
         openssl.arguments =
-            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost".split(separator: " ").map(String.init)
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+            .split(separator: " ").map(String.init)
             + ["-keyout", directory + "/key.pem", "-out", caFile]
         openssl.standardError = FileHandle.nullDevice
         try openssl.run()
@@ -139,7 +153,8 @@ final class LoopbackServer: Sendable {
         python.standardError = FileHandle.nullDevice
         python.standardInput = input
         try python.run()
-        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self).split(whereSeparator: \.isWhitespace).compactMap { Int($0) }
+        let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self).split(whereSeparator: \.isWhitespace)
+            .compactMap { Int($0) }
         guard line.count == 2 else { throw Failure() }
         (port, plainPort) = (line[0], line[1])
     }

@@ -26,7 +26,9 @@ import Testing
         for (name, signed) in try ForeignSigner.signed {
             for (other, foreign) in try ForeignSigner.signed where foreign.jwk != signed.jwk {
                 let keys = try JWKSDocument(Array(foreign.jwk.utf8), allowsSecrets: true).keys
-                #expect(throws: JWTFault.self, "\(name) by \(other)") { try JWTVerifier(keys: keys).verify(Array(signed.token.utf8), now: Self.now) }
+                #expect(throws: JWTFault.self, "\(name) by \(other)") {
+                    try JWTVerifier(keys: keys).verify(Array(signed.token.utf8), now: Self.now)
+                }
             }
         }
     }
@@ -51,13 +53,20 @@ import Testing
         let rsa = try #require(try ForeignSigner.signed["RS256"])
         let es = try #require(try ForeignSigner.signed["ES256"])
         let token = Array(rsa.token.utf8)
-        for text in [rsa.certificate, rsa.pkcs1, "text before\n" + es.pem + "between\n" + rsa.pem.replacingOccurrences(of: "\n", with: "\r\n")] {
+        for text in [
+            rsa.certificate, rsa.pkcs1, "text before\n" + es.pem + "between\n" + rsa.pem.replacingOccurrences(of: "\n", with: "\r\n"),
+        ] {
             let keys = try JWTKeyFile.parse(Array(text.utf8), path: "key", form: .publicKeys).keys
             #expect(try JWTVerifier(keys: keys).verify(token, now: Self.now).subject == "sensor-17")
         }
-        let fault = #expect(throws: SecurityFault.self) { try JWTKeyFile.parse(Array((es.pem + rsa.privateKey).utf8), path: "key", form: .publicKeys) }
+        let fault = #expect(throws: SecurityFault.self) {
+            try JWTKeyFile.parse(Array((es.pem + rsa.privateKey).utf8), path: "key", form: .publicKeys)
+        }
         #expect(fault?.description.contains("a private key") == true && (fault?.line ?? 0) > 1)
-        for wrong in [rsa.weak, rsa.pem.replacingOccurrences(of: "MII", with: "MIJ"), String(rsa.pem.dropLast(30)), "-----BEGIN PUBLIC KEY-----\n!\n-----END PUBLIC KEY-----"] {
+        for wrong in [
+            rsa.weak, rsa.pem.replacingOccurrences(of: "MII", with: "MIJ"), String(rsa.pem.dropLast(30)),
+            "-----BEGIN PUBLIC KEY-----\n!\n-----END PUBLIC KEY-----",
+        ] {
             let fault = #expect(throws: SecurityFault.self) { try JWTKeyFile.parse(Array(wrong.utf8), path: "key", form: .publicKeys) }
             #expect(fault?.line == 1)
         }
@@ -76,7 +85,9 @@ import Testing
         #expect(throws: JWTFault.algorithm) {
             try JWTVerifier(keys: try JWKSDocument(Array(jwk.utf8), allowsSecrets: false).keys).verify(Array(rsa.token.utf8), now: Self.now)
         }
-        #expect(throws: SecurityFault.self) { try JWTKeyFile.parse(Array(rsa.pem.utf8), path: "key", form: .publicKeys, algorithms: [.es256]) }
+        #expect(throws: SecurityFault.self) {
+            try JWTKeyFile.parse(Array(rsa.pem.utf8), path: "key", form: .publicKeys, algorithms: [.es256])
+        }
     }
 }
 

@@ -6,9 +6,15 @@ import Testing
 @Suite struct JWTJSONTests {
     @Test("values of every kind")
     func values() throws {
-        let text = #" { "a" : [ 1 , -2, 0, 1.5, 1e2, -0, 9223372036854775807, 9223372036854775808 ], "b":{"c":null,"d":true,"e":false}, "f":"" } "#
+        let text =
+            #" { "a" : [ 1 , -2, 0, 1.5, 1e2, -0, 9223372036854775807, 9223372036854775808 ], "b":{"c":null,"d":true,"e":false}, "f":"" } "#
         let value = try JSONReader.read(text.utf8)
-        #expect(value["a"] == .array([.integer(1), .integer(-2), .integer(0), .number(1.5), .number(100), .number(-0.0), .integer(.max), .number(9_223_372_036_854_775_808)]))
+        #expect(
+            value["a"]
+                == .array([
+                    .integer(1), .integer(-2), .integer(0), .number(1.5), .number(100), .number(-0.0), .integer(.max),
+                    .number(9_223_372_036_854_775_808),
+                ]))
         #expect(value["b"] == .object(["c": .null, "d": .bool(true), "e": .bool(false)]) && value["f"] == .string(""))
         #expect(value["x"] == nil && value["a"]?["b"] == nil)
     }
@@ -22,13 +28,16 @@ import Testing
         "what isn't JSON is refused",
         arguments: [
             "", " ", "{", "}", "[", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "{'a':1}", "{1:1}",
-            "nul", "nulll", "True", "01", "-", "-01", "+1", "1.", ".5", "1e", "1e+", "0x1", "NaN", "Infinity", "1 1", "\"", "\"a", "\"\\x\"",
+            "nul", "nulll", "True", "01", "-", "-01", "+1", "1.", ".5", "1e", "1e+", "0x1", "NaN", "Infinity", "1 1", "\"", "\"a",
+            "\"\\x\"",
             "\"\\u12\"", "\"\\u12g4\"", "\"\\uD83D\"", "\"\\uDE00\"", "\"\\uD83D\\u0041\"", "\"\\uD83Dx\"", "\"\n\"", "\"\t\"", "\u{FEFF}1",
             "[1]x", "//\n1", "/**/1", "\"\\u+123\"", "\"\\u 123\"", "{\"a\":1 \"b\":2}", "[1]]", "tru", "-Infinity",
         ])
     func malformed(text: String) { #expect(throws: JSONFault.malformed) { try JSONReader.read(text.utf8) } }
 
-    @Test("bytes that aren't UTF-8 are refused", arguments: [[0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xC3], [0xF5, 0x80, 0x80, 0x80]] as [[UInt8]])
+    @Test(
+        "bytes that aren't UTF-8 are refused",
+        arguments: [[0xFF], [0xC0, 0x80], [0xED, 0xA0, 0x80], [0xC3], [0xF5, 0x80, 0x80, 0x80]] as [[UInt8]])
     func notUTF8(bytes: [UInt8]) { #expect(throws: JSONFault.malformed) { try JSONReader.read([0x22] + bytes + [0x22]) } }
 
     @Test("a name twice in an object is refused, however it is spelled")

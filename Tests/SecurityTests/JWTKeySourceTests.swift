@@ -42,7 +42,12 @@ import Testing
         #expect(document.unusable.contains { $0.contains("kid \"ec\"") }, "a point that is not on its curve")
     }
 
-    @Test("a document that gives no key is a fault", arguments: ["", "{}", "[]", "{\"keys\":{}}", "{\"keys\":[]}", "{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAAA\"}]}", "<html>", "{\"keys\":[],\"keys\":[]}"])
+    @Test(
+        "a document that gives no key is a fault",
+        arguments: [
+            "", "{}", "[]", "{\"keys\":{}}", "{\"keys\":[]}", "{\"keys\":[{\"kty\":\"oct\",\"k\":\"AAAA\"}]}", "<html>",
+            "{\"keys\":[],\"keys\":[]}",
+        ])
     func empty(text: String) { #expect(throws: JWKSFault.self) { try JWKSDocument(text.utf8, allowsSecrets: false) } }
 
     @Test("the number of keys is bounded")

@@ -36,7 +36,8 @@ import Testing
     @Test(
         "claims in time, and out of it",
         arguments: [
-            (#"{"exp":1699999941}"#, nil), (#"{"exp":1699999940}"#, .expired), (#"{"exp":1699999940.9}"#, .expired), (#"{"exp":0}"#, .expired),
+            (#"{"exp":1699999941}"#, nil), (#"{"exp":1699999940}"#, .expired), (#"{"exp":1699999940.9}"#, .expired),
+            (#"{"exp":0}"#, .expired),
             (#"{"exp":-1}"#, .expired), (#"{"exp":1e300}"#, .malformed), (#"{"exp":9223372036854775807}"#, .malformed),
             (#"{"exp":"1700000600"}"#, .malformed), (#"{"exp":null}"#, .malformed), (#"{}"#, .missingClaim),
             (#"{"exp":1700000600,"nbf":1700000060}"#, nil), (#"{"exp":1700000600,"nbf":1700000061}"#, .notYetValid),
@@ -62,7 +63,10 @@ import Testing
         for wrong in [#""aud":"mqtt""#, #""iss":"other","aud":"mqtt""#, #""iss":["second"],"aud":"mqtt""#, #""iss":null,"aud":"mqtt""#] {
             #expect(check(wrong) == .issuer)
         }
-        for wrong in [#""iss":"second""#, #""iss":"second","aud":"x""#, #""iss":"second","aud":[]"#, #""iss":"second","aud":[1,["mqtt"]]"#, #""iss":"second","aud":{"mqtt":1}"#] {
+        for wrong in [
+            #""iss":"second""#, #""iss":"second","aud":"x""#, #""iss":"second","aud":[]"#, #""iss":"second","aud":[1,["mqtt"]]"#,
+            #""iss":"second","aud":{"mqtt":1}"#,
+        ] {
             #expect(check(wrong) == .audience)
         }
     }
@@ -72,7 +76,9 @@ import Testing
         let rules = JWTRules(requiredClaims: ["device"])
         #expect(try Self.verify(Self.token(#"{"exp":1700000600,"device":"d1"}"#), rules).text("device") == "d1")
         #expect(try Self.verify(Self.token(#"{"exp":1700000600,"device":17,"acl":{"pub":["a"]}}"#), rules).text("device") == "17")
-        for wrong in [Self.good, #"{"exp":1700000600,"device":null}"#, #"{"exp":1700000600,"device":[]}"#, #"{"exp":1700000600,"device":true}"#] {
+        for wrong in [
+            Self.good, #"{"exp":1700000600,"device":null}"#, #"{"exp":1700000600,"device":[]}"#, #"{"exp":1700000600,"device":true}"#,
+        ] {
             #expect(Self.fault(Self.token(wrong), rules) == .missingClaim)
         }
     }
@@ -81,9 +87,11 @@ import Testing
         "headers that are no word of trust",
         arguments: [
             (#"{"alg":"none"}"#, .algorithm), (#"{"alg":"None"}"#, .algorithm), (#"{"alg":""}"#, .algorithm), ("{}", .algorithm),
-            (#"{"alg":null}"#, .algorithm), (#"{"alg":["HS256"]}"#, .algorithm), (#"{"alg":"hs256"}"#, .algorithm), (#"{"alg":"RS256"}"#, .algorithm),
+            (#"{"alg":null}"#, .algorithm), (#"{"alg":["HS256"]}"#, .algorithm), (#"{"alg":"hs256"}"#, .algorithm),
+            (#"{"alg":"RS256"}"#, .algorithm),
             (#"{"alg":"ES256"}"#, .algorithm), (#"{"alg":"HS256","crit":["exp"]}"#, .critical), (#"{"alg":"HS256","crit":[]}"#, .critical),
-            (#"{"alg":"HS256","kid":7}"#, .malformed), (#"{"alg":"HS256","kid":null}"#, .malformed), (#"{"alg":"none","alg":"HS256"}"#, .malformed),
+            (#"{"alg":"HS256","kid":7}"#, .malformed), (#"{"alg":"HS256","kid":null}"#, .malformed),
+            (#"{"alg":"none","alg":"HS256"}"#, .malformed),
             (#"{"alg":"HS256""#, .malformed), ("[]", .malformed), (#""HS256""#, .malformed),
             (#"{"alg":"HS256","jku":"http://evil/","jwk":{"kty":"oct","k":"AAAA"},"x5u":"x","typ":"anything"}"#, nil),
             (#"{"alg":"HS256","kid":"any"}"#, nil), (#"{"alg":"HS512"}"#, .signature),
@@ -104,8 +112,10 @@ import Testing
         let token = String(decoding: Self.token(Self.good), as: UTF8.self)
         let parts = token.split(separator: ".").map(String.init)
         for wrong in [
-            "", ".", "..", "...", parts[0], "\(parts[0]).\(parts[1])", token + ".", "." + token, token + "=", token + " ", token + "\n", " " + token,
-            token.replacingOccurrences(of: ".", with: ".."), token + ".a.b", "\(parts[0])=.\(parts[1]).\(parts[2])", "Bearer " + token, token + "\0",
+            "", ".", "..", "...", parts[0], "\(parts[0]).\(parts[1])", token + ".", "." + token, token + "=", token + " ", token + "\n",
+            " " + token,
+            token.replacingOccurrences(of: ".", with: ".."), token + ".a.b", "\(parts[0])=.\(parts[1]).\(parts[2])", "Bearer " + token,
+            token + "\0",
         ] { #expect(Self.fault(Array(wrong.utf8)) != nil, "\(wrong)") }
         #expect(Self.fault([UInt8](repeating: 0xFF, count: 1_000)) == .malformed)
         #expect(Self.fault(Self.token(Self.good)) == nil)
@@ -177,13 +187,17 @@ import Testing
             #expect(Self.fault(Self.token(Self.good, secret: Array(secret.utf8)), keys: keys) == nil)
             var dumped = ""
             dump(keys, to: &dumped)
-            for shown in ["\(keys.keys[0])", String(reflecting: keys), dumped] { #expect(!shown.contains("115") && !shown.contains("s3cr")) }
+            for shown in ["\(keys.keys[0])", String(reflecting: keys), dumped] {
+                #expect(!shown.contains("115") && !shown.contains("s3cr"))
+            }
         }
         for text in ["", "\n", "s3cret\n", String(secret.dropLast())] {
             let fault = #expect(throws: SecurityFault.self) { try JWTKeyFile.parse(Array(text.utf8), path: "secret", form: .secret) }
             #expect(fault?.description.contains("s3cr") == false)
         }
-        #expect(throws: SecurityFault.self) { try JWTKeyFile.parse(Array(secret.utf8), path: "secret", form: .secret, algorithms: [.hs512]) }
+        #expect(throws: SecurityFault.self) {
+            try JWTKeyFile.parse(Array(secret.utf8), path: "secret", form: .secret, algorithms: [.hs512])
+        }
         let directory = try TestDirectory()
         try directory.write("secret", Array(secret.utf8))
         #expect(try JWTKeyFile.load(directory.path("secret"), form: .secret).warnings.isEmpty)

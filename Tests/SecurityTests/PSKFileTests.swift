@@ -15,7 +15,8 @@ import Testing
     @Test("identities and their keys, in either case of digits")
     func keys() throws {
         let loaded = try PSKFile.parse(
-            Array("\u{FEFF}# keys\r\nsensor 1: 00112233445566778899aAbBcCdDeEfF \r\n\nb:\(String(repeating: "ff", count: 64))".utf8), path: "psk")
+            Array("\u{FEFF}# keys\r\nsensor 1: 00112233445566778899aAbBcCdDeEfF \r\n\nb:\(String(repeating: "ff", count: 64))".utf8),
+            path: "psk")
         #expect(loaded.table.count == 2 && loaded.warnings.isEmpty)
         #expect(loaded.table.key(for: Array("sensor 1".utf8)) == (0...15).map { UInt8($0 * 0x11) })
         #expect(loaded.table.key(for: Array("b".utf8))?.count == 64)
@@ -57,6 +58,8 @@ import Testing
         let table = try PSKFile.parse(Array("a:AABBCCDDEEFF00112233445566778899".utf8), path: "psk").table
         var dumped = ""
         dump(table, to: &dumped)
-        for text in ["\(table)", String(reflecting: table), dumped] { #expect(!text.contains("170") && !text.lowercased().contains("aabb")) }
+        for text in ["\(table)", String(reflecting: table), dumped] {
+            #expect(!text.contains("170") && !text.lowercased().contains("aabb"))
+        }
     }
 }

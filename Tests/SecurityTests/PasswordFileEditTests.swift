@@ -41,7 +41,9 @@ import Testing
         #expect(Self.removed("a", from: "b:2\n") == nil)
     }
 
-    @Test("names that a reader would take for something else can't be written", arguments: ["", "a:b", "#a", " a", "a\t", "a\nb", "\u{FEFF}a", "a\u{85}", "a\0"])
+    @Test(
+        "names that a reader would take for something else can't be written",
+        arguments: ["", "a:b", "#a", " a", "a\t", "a\nb", "\u{FEFF}a", "a\u{85}", "a\0"])
     func names(name: String) { #expect(PasswordFileEdit.nameFault(Array(name.utf8)) != nil) }
 
     @Test("what is set is read as it was meant, whatever stands there already")
@@ -64,7 +66,8 @@ import Testing
             }
             #expect(again == 0)
         }
-        #expect(!once.contains("plain") && !once.contains("colon") && once.contains(PasswordHashTests.foreign[0]) && once.hasPrefix("# c\n"))
+        #expect(
+            !once.contains("plain") && !once.contains("colon") && once.contains(PasswordHashTests.foreign[0]) && once.hasPrefix("# c\n"))
         let table = try PasswordFileTests.table(once)
         #expect(table.verify(Array("alice".utf8), password: Array("plain".utf8)) == .right)
         #expect(table.verify(Array("carl".utf8), password: Array("with:colon $".utf8)) == .right)

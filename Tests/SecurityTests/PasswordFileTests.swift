@@ -20,7 +20,8 @@ import Testing
 
     @Test("users and comments, blank lines, carriage returns, a byte order mark, blanks around fields and no end of the last line")
     func accepted() throws {
-        let text = "\u{FEFF}# users\r\n\r\nalice:\(Self.hash)\r\n  bob \t: \(Self.hash) \n \t \nкарл:\(Self.hash):left out\n#x:y\nd e:\(Self.hash)"
+        let text =
+            "\u{FEFF}# users\r\n\r\nalice:\(Self.hash)\r\n  bob \t: \(Self.hash) \n \t \nкарл:\(Self.hash):left out\n#x:y\nd e:\(Self.hash)"
         let table = try Self.table(text)
         #expect(table.count == 4)
         for name in ["alice", "bob", "карл", "d e"] {

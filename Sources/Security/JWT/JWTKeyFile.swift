@@ -47,7 +47,8 @@ package enum JWTKeyFile {
             if secret.last == UInt8(ascii: "\n") { secret.removeLast() }
             if secret.count < bytes.count, secret.last == UInt8(ascii: "\r") { secret.removeLast() }
             guard let key = JWTKey(id: id, secret: secret, algorithms: algorithms) else {
-                throw fault("the secret has \(secret.count) bytes; HS256 needs 32 (RFC 7518 section 3.2)", "make one with `openssl rand -hex 32`")
+                throw fault(
+                    "the secret has \(secret.count) bytes; HS256 needs 32 (RFC 7518 section 3.2)", "make one with `openssl rand -hex 32`")
             }
             guard !key.algorithms.isEmpty else {
                 throw fault("the secret has \(secret.count) bytes, too short for the algorithms that are allowed", "make a longer one")
@@ -60,7 +61,8 @@ package enum JWTKeyFile {
             let warnings = document.unusable.map { fault("a key of the set is not used: \($0)", "correct it, or take it out") }
             return Loaded(keys: document.keys, warnings: warnings)
         } catch {
-            throw fault("neither a PEM file nor a set of JSON Web Keys: \(error)", "name a PEM public key, a certificate, or a JWKS document")
+            throw fault(
+                "neither a PEM file nor a set of JSON Web Keys: \(error)", "name a PEM public key, a certificate, or a JWKS document")
         }
     }
 
@@ -88,10 +90,14 @@ package enum JWTKeyFile {
                 default: throw .unsupportedKind
                 }
             } catch {
-                throw fault("\"\(PrintableText.escaped(block.label.utf8))\" can't be used: \(error)", "RSA of 2048 to 8192 bits, P-256, P-384, P-521, Ed25519 and Ed448 can")
+                throw fault(
+                    "\"\(PrintableText.escaped(block.label.utf8))\" can't be used: \(error)",
+                    "RSA of 2048 to 8192 bits, P-256, P-384, P-521, Ed25519 and Ed448 can")
             }
             let usable = JWTKey(id: id, publicKey: key, algorithms: algorithms)
-            guard !usable.algorithms.isEmpty else { throw fault("the key fits none of the algorithms that are allowed", "allow one that it fits") }
+            guard !usable.algorithms.isEmpty else {
+                throw fault("the key fits none of the algorithms that are allowed", "allow one that it fits")
+            }
             keys.append(usable)
         }
         guard !keys.isEmpty else { throw SecurityFault(file: path, what: "the file has no PEM block", mend: "write the file anew") }

@@ -20,7 +20,8 @@ struct PEMBlock {
                 open = (label, number)
                 body = []
             } else if let end = label(of: line, "-----END "), let begin = open {
-                blocks.append(PEMBlock(label: begin.label, line: begin.line, der: end == begin.label ? Base64.decode(body, .standard) : nil))
+                blocks.append(
+                    PEMBlock(label: begin.label, line: begin.line, der: end == begin.label ? Base64.decode(body, .standard) : nil))
                 open = nil
             } else if open != nil {
                 body += line
@@ -32,7 +33,8 @@ struct PEMBlock {
 
     private static func label(of line: ArraySlice<UInt8>, _ mark: String) -> String? {
         let dashes = "-----".utf8
-        guard line.starts(with: mark.utf8), line.count >= mark.utf8.count + dashes.count, line.suffix(dashes.count).elementsEqual(dashes) else {
+        guard line.starts(with: mark.utf8), line.count >= mark.utf8.count + dashes.count, line.suffix(dashes.count).elementsEqual(dashes)
+        else {
             return nil
         }
         return String(decoding: line.dropFirst(mark.utf8.count).dropLast(dashes.count), as: UTF8.self)

@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #endif
 
 /// Whom failed logins are counted for: an IPv4 address, or the /64 of an IPv6 address, which is what one household or one

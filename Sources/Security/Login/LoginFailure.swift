@@ -24,7 +24,8 @@ package enum LoginFailure {
     ///   - peer: As `ClientInfo.peerAddress` has it; its port is left out.
     package static func line(user: [UInt8], peer: String, listener: String, reason: LoginFailureReason) -> String {
         let address = LoginAddress(peer: peer).isLocal ? "unix" : LoginAddress.host(of: peer)
-        return "login failed: user=\"\(PrintableText.escaped(user))\" address=\(address) listener=\(word(listener)) reason=\(reason.rawValue)"
+        return
+            "login failed: user=\"\(PrintableText.escaped(user))\" address=\(address) listener=\(word(listener)) reason=\(reason.rawValue)"
     }
 
     /// The line for a ban that begins, with its length in seconds.

@@ -45,12 +45,14 @@ package enum PSKFile {
                 let (identity, key) = try entry(line.bytes)
                 if let first = lines.updateValue(line.number, forKey: identity) {
                     throw PasswordHashFault(
-                        what: "identity \"\(PrintableText.escaped(identity))\" was given in line \(first) already", mend: "delete one of the two")
+                        what: "identity \"\(PrintableText.escaped(identity))\" was given in line \(first) already",
+                        mend: "delete one of the two")
                 }
                 if key.count < leastKeyBytes {
                     warnings.append(
                         SecurityFault(
-                            file: path, line: line.number, what: "the key has \(key.count) bytes", mend: "`openssl rand -hex 32` makes a better one"))
+                            file: path, line: line.number, what: "the key has \(key.count) bytes",
+                            mend: "`openssl rand -hex 32` makes a better one"))
                 }
                 keys[identity] = key
             } catch {
@@ -63,7 +65,8 @@ package enum PSKFile {
 
     private static func entry(_ line: ArraySlice<UInt8>) throws(PasswordHashFault) -> (identity: [UInt8], key: [UInt8]) {
         guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else {
-            throw PasswordHashFault(what: "the line has no colon", mend: "write identity:hexkey, put # before a comment, or delete the line")
+            throw PasswordHashFault(
+                what: "the line has no colon", mend: "write identity:hexkey, put # before a comment, or delete the line")
         }
         let identity = Array(line[..<colon].trimmed)
         let hex = line[(colon + 1)...].trimmed

@@ -33,7 +33,8 @@ package enum PasswordFile {
                 let (username, rest) = try split(line.bytes)
                 if let first = lines[username] {
                     throw PasswordHashFault(
-                        what: "user \"\(PrintableText.escaped(username))\" was given in line \(first) already", mend: "delete one of the two")
+                        what: "user \"\(PrintableText.escaped(username))\" was given in line \(first) already",
+                        mend: "delete one of the two")
                 }
                 lines[username] = line.number
                 hashes[username] = try PasswordHash(text: try hashField(rest), limits: limits)
@@ -69,10 +70,12 @@ package enum PasswordFile {
     private static func hashField(_ rest: ArraySlice<UInt8>) throws(PasswordHashFault) -> ArraySlice<UInt8> {
         let field = rest.prefix { $0 != UInt8(ascii: ":") }.trimmed
         guard !field.isEmpty else {
-            throw PasswordHashFault(what: "there is no hash behind the username", mend: "set a password with `headwater passwd`, or delete the line")
+            throw PasswordHashFault(
+                what: "there is no hash behind the username", mend: "set a password with `headwater passwd`, or delete the line")
         }
         guard field.count <= maxFieldBytes else {
-            throw PasswordHashFault(what: "the hash has more than \(maxFieldBytes) bytes", mend: "make the line anew with `headwater passwd`")
+            throw PasswordHashFault(
+                what: "the hash has more than \(maxFieldBytes) bytes", mend: "make the line anew with `headwater passwd`")
         }
         return field
     }

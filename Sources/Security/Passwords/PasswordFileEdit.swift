@@ -72,7 +72,8 @@ package struct PasswordFileEdit: Sendable {
                 if let fault = Self.passwordFault(Array(rest)) { throw PasswordHashFault(what: fault, mend: "correct the line") }
                 if rest.first == UInt8(ascii: "$"), rest.dropFirst().contains(UInt8(ascii: "$")) {
                     throw PasswordHashFault(
-                        what: "this looks like a hash, and is none that can be read", mend: "set this user's password with `headwater passwd`")
+                        what: "this looks like a hash, and is none that can be read",
+                        mend: "set this user's password with `headwater passwd`")
                 }
                 plain.append((username, Array(rest)))
             } catch {

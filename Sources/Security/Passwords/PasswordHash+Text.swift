@@ -87,7 +87,8 @@ extension PasswordHash {
             throw PasswordHashFault(what: "salt or digest isn't Base64 without padding", mend: remake)
         }
         guard (8...128).contains(salt.count), (16...128).contains(digest.count) else {
-            throw PasswordHashFault(what: "salt and digest have \(salt.count) and \(digest.count) bytes; 8 to 128 and 16 to 128 may be", mend: remake)
+            throw PasswordHashFault(
+                what: "salt and digest have \(salt.count) and \(digest.count) bytes; 8 to 128 and 16 to 128 may be", mend: remake)
         }
         let kind = PasswordCost.Kind.argon2id(memoryKiB: values[0], passes: values[1], lanes: values[2])
         return PasswordHash(cost: PasswordCost(kind, digestBytes: digest.count), salt: salt, digest: digest)
