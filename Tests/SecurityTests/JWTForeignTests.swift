@@ -136,14 +136,16 @@ enum ForeignSigner {
             if name[:2] == "ES":
                 p = k.public_key().public_numbers()
                 size = {"ES256": 32, "ES384": 48, "ES512": 66}[name]
-                return {"kty": "EC", "crv": {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}[name], "x": n(p.x, size), "y": n(p.y, size)}
+                return {"kty": "EC", "crv": {"ES256": "P-256", "ES384": "P-384", "ES512": "P-521"}[name], "x": n(p.x, size),
+                        "y": n(p.y, size)}
             return {"kty": "OKP", "crv": name, "x": b(k.public_key().public_bytes(s.Encoding.Raw, s.PublicFormat.Raw))}
         out = {}
-        for name in ["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "Ed25519", "Ed448"]:
+        for name in "HS256 HS384 HS512 RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 Ed25519 Ed448".split():
             alg = "EdDSA" if name.startswith("Ed") else name
             if name.startswith("HS"):
                 secret = b(os.urandom(64)).encode()
-                out[name] = dict(token=jwt.encode(claims, secret, alg), jwk=json.dumps({"kty": "oct", "k": b(secret)}), pem=secret.decode() + "\n",
+                out[name] = dict(token=jwt.encode(claims, secret, alg), jwk=json.dumps({"kty": "oct", "k": b(secret)}),
+                                 pem=secret.decode() + "\n",
                                  privateKey="", certificate="", pkcs1="", weak="", confused="")
                 continue
             k = keys["RS"] if name[:2] in ("RS", "PS") else keys[name]
@@ -153,10 +155,12 @@ enum ForeignSigner {
             x = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "x")])
             day = datetime.datetime(2020, 1, 1)
             cert = x509.CertificateBuilder().subject_name(x).issuer_name(x).public_key(k.public_key()).serial_number(1)
-            cert = cert.not_valid_before(day).not_valid_after(day + datetime.timedelta(1)).sign(k, None if name.startswith("Ed") else hashes.SHA256())
+            cert = cert.not_valid_before(day).not_valid_after(day + datetime.timedelta(1))
+            cert = cert.sign(k, None if name.startswith("Ed") else hashes.SHA256())
             out[name] = dict(token=jwt.encode(claims, k, alg), jwk=json.dumps(jwk(name, k)), pem=pem, weak=weak, confused=confused,
                 privateKey=k.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption()).decode(),
-                certificate=cert.public_bytes(s.Encoding.PEM).decode(), pkcs1=pub(k, s.PublicFormat.PKCS1) if name[:2] in ("RS", "PS") else "")
+                certificate=cert.public_bytes(s.Encoding.PEM).decode(),
+                pkcs1=pub(k, s.PublicFormat.PKCS1) if name[:2] in ("RS", "PS") else "")
         print(json.dumps(out))
         """#
 }

@@ -54,7 +54,9 @@ import Testing
         return "{,\"level\":\"warning\",\"logger\":\"headwater\",\"message\":\"\(escaped)\"}"
     }
 
-    @Test("each failure gives its own address, whatever the user is called", arguments: LoginFailureTests.forgeries + [Array("alice".utf8), []])
+    @Test(
+        "each failure gives its own address, whatever the user is called",
+        arguments: LoginFailureTests.forgeries + [Array("alice".utf8), []])
     func found(user: [UInt8]) throws {
         for reason in LoginFailureReason.allCases {
             let line = LoginFailure.line(user: user, peer: "[2001:db8::7]:1", listener: "mq ttß", reason: reason)

@@ -24,8 +24,9 @@ package struct JWTRules: Hashable, Sendable {
     }
 }
 
-/// Verifies signed tokens (RFC 7519, RFC 7515 compact form) with a set of keys. Immutable, and of no I/O: tens of
-/// microseconds, fit for an event loop.
+/// Verifies signed tokens (RFC 7519, RFC 7515 compact form) with a set of keys. Immutable, and of no I/O.
+///
+/// Takes about 10 µs with HS256, 40 with RS256, 100 with ES256, and up to 1 ms with the larger curves.
 ///
 /// Nothing that a token says is believed before its signature is right, but two things, `alg` and `kid`, that choose among the
 /// operator's keys. Header parameters that would bring a key along (`jwk`, `jku`, `x5c`, `x5u`) are not looked at.
