@@ -51,6 +51,9 @@ let package = Package(
         .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
         .systemLibrary(name: "CPrivileges"),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         library("MQTTModel", [nioCore]),
         library("MQTTWire", ["MQTTModel"]),
         // 1: logic without I/O, and I/O without logic
@@ -60,11 +63,15 @@ let package = Package(
         library("Transport", [nioCore, nioPosix, nioHTTP1, nioWebSocket]),
         library("LMDB", ["CLMDB"]),
         library("Storage", ["LMDB", "MQTTModel"]),
+        library("Security", ["MQTTModel", "COpenSSL", "CArgon2"]),
+        library("HTTPFetch", ["CCurl"]),
         // 2: the broker
-        library("Headwater", [
-            "Transport", "MQTTSession", "MQTTWire", "Routing", "Storage", "PluginAPI", "MQTTModel",
-            nioCore, nioPosix, logging, lifecycle, deque, heap,
-        ]),
+        library(
+            "Headwater",
+            [
+                "Transport", "MQTTSession", "MQTTWire", "Routing", "Storage", "PluginAPI", "MQTTModel",
+                nioCore, nioPosix, logging, lifecycle, deque, heap,
+            ]),
         // 3: what stands on the broker, or on its plugin API alone
         library("KafkaBridge", ["PluginAPI", "MQTTModel", "CRdKafka", logging]),
         library("Admin", ["Headwater", "PluginAPI", "Transport", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),
@@ -74,13 +81,14 @@ let package = Package(
         .executableTarget(
             name: "headwater-cli",
             dependencies: [
-                "Headwater", "Storage", "Admin", "ConfigFile", "KafkaBridge", "PluginAPI", "MQTTWire", "MQTTModel", "CPrivileges",
+                "Headwater", "Storage", "Security", "Admin", "ConfigFile", "KafkaBridge", "PluginAPI", "MQTTWire", "MQTTModel",
                 nioCore, nioPosix, logging, lifecycle, signals, arguments,
             ],
             path: "Sources/headwater",
             swiftSettings: settings),
         // examples: built with the tests, so that they can't rot
-        .target(name: "TopicFence", dependencies: ["PluginAPI", "MQTTModel", logging], path: "Examples/TopicFence", swiftSettings: settings),
+        .target(
+            name: "TopicFence", dependencies: ["PluginAPI", "MQTTModel", logging], path: "Examples/TopicFence", swiftSettings: settings),
         .target(name: "Journal", dependencies: ["PluginAPI", "MQTTModel", nioCore], path: "Examples/Journal", swiftSettings: settings),
         .executableTarget(
             name: "EmbeddedBroker", dependencies: ["Headwater", "MQTTModel", "TopicFence", nioCore], path: "Examples/EmbeddedBroker",
@@ -89,6 +97,8 @@ let package = Package(
         .executableTarget(name: "lmdb-reader", dependencies: ["LMDB", "CLMDB"], path: "Tests/LMDBReader", swiftSettings: settings),
         tests("LMDBTests", ["LMDB", "CLMDB", "lmdb-reader"]),
         tests("StorageTests", ["Storage", "LMDB", "MQTTModel"]),
+        tests("SecurityTests", ["Security", "MQTTModel", "COpenSSL"]),
+        tests("HTTPFetchTests", ["HTTPFetch"]),
         tests("RoutingTests", ["Routing", "MQTTModel"]),
         tests("MQTTWireTests", ["MQTTWire", "MQTTModel"]),
         tests("MQTTSessionTests", ["MQTTSession", "MQTTModel", nioCore]),
@@ -97,14 +107,13 @@ let package = Package(
         tests(
             "CrashTests", ["headwater-cli", "BrokerTestKit", "Storage", "LMDB", "MQTTWire", "MQTTModel"], resources: [.copy("Resources")]),
         tests("InteropTests", ["Headwater", "BrokerTestKit", "MQTTModel"], resources: [.copy("Scripts")]),
-        tests("KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
-        .executableTarget(
-            name: "privileges-probe", dependencies: ["CPrivileges"], path: "Tests/PrivilegesProbe", swiftSettings: settings),
         tests(
-            "CommandTests",
-            ["headwater-cli", "privileges-probe", "Storage", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
+            "KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
+        tests(
+            "CommandTests", ["headwater-cli", "Storage", "Security", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
         tests("ConfigFileTests", ["ConfigFile", "Headwater", "KafkaBridge", "Admin", "MQTTModel"]),
-        tests("ExampleTests", ["EmbeddedBroker", "TopicFence", "Journal", "Headwater", "BrokerTestKit", "PluginAPI", "MQTTWire", "MQTTModel"]),
+        tests(
+            "ExampleTests", ["EmbeddedBroker", "TopicFence", "Journal", "Headwater", "BrokerTestKit", "PluginAPI", "MQTTWire", "MQTTModel"]),
         tests("AdminTests", ["Admin", "Headwater", "PluginAPI", "MQTTModel", nioCore, nioPosix, nioHTTP1, logging]),
     ]
 )
