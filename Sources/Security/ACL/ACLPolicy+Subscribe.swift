@@ -1,0 +1,198 @@
+import MQTTModel
+
+extension ACLPolicy {
+    /// Whether a topic exists that the filter matches and the client may read: what a SUBSCRIBE is refused by (0x87), where a
+    /// listener asks for that. Each message is checked again when it is sent.
+    ///
+    /// - Parameter filter: A checked topic filter, without `$share/NAME/`.
+    package func couldEverRead(_ principal: ACLPrincipal, filter: UnsafeRawBufferPointer) -> Bool {
+        maxReadQoS(principal, filter: filter) != nil
+    }
+
+    /// The QoS that a subscription may be granted at most, `nil` when it could never have a message.
+    ///
+    /// Exact for a filter without wildcards. Else it errs on the side of more: an allow counts unless one single deny covers all
+    /// that the allow and the filter have in common, so that several denies which only together leave nothing are not seen; and
+    /// the highest QoS among allows counts, though an own rule may lower it for some of the topics. Filters with wildcards that meet
+    /// more than `subscribeBudget` nodes of a large file are granted unseen. A message goes out with what `check` says in any case.
+    package func maxReadQoS(_ principal: ACLPrincipal, filter: UnsafeRawBufferPointer) -> QoS? {
+        guard principal.policy == identity, !filter.isEmpty else { return nil }
+        guard filter.contains(where: { $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "#") }) else {
+            if case .allow(let qos) = check(principal, topic: filter, access: .read) { return qos } else { return nil }
+        }
+        var search = ACLFilterSearch(self, principal, filter)
+        return search.run()
+    }
+
+    /// Nodes that a SUBSCRIBE may cost: a few hundred microseconds.
+    package static let subscribeBudget = 20_000
+
+    /// Roots of the own lists and, if they count for this client, of the general ones.
+    func roots(of principal: ACLPrincipal) -> (own: [UInt32], general: [UInt32]) {
+        var own: [UInt32] = []
+        for owner in [principal.owner, principal.tenantOwner] where owner != ACLTree.none {
+            own.append(owners[Int(owner)].root)
+            own += groupRoots[owners[Int(owner)].groups]
+        }
+        let general = principal.holdsWildcard ? [] : [generalRoot, principal.hasUsername ? namedGeneralRoot : ACLTree.none, principal.tenantRoot]
+        return (own.filter { $0 != ACLTree.none }, general.filter { $0 != ACLTree.none })
+    }
+}
+
+/// Looks for rules that have topics in common with a subscription's filter.
+private struct ACLFilterSearch {
+    /// A level of a filter: of the subscription's, or of what it has in common with a rule.
+    enum Level {
+        /// Its number among the policy's texts, or `none`, and a bit for each variable that stands for it.
+        case text(UInt32, variables: UInt8, isHidden: Bool)
+        case plus
+        case hash
+    }
+
+    private let policy: ACLPolicy
+    private let principal: ACLPrincipal
+    private let filter: [Level]
+    private let own: [UInt32]
+    private let general: [UInt32]
+    private var denying: [UInt32] = []
+    /// What the filter and the visited node have in common.
+    private var common: [Level] = []
+    private var budget = ACLPolicy.subscribeBudget
+    /// One more than the highest QoS found, 0 for no rule.
+    private var limit: UInt8 = 0
+    private var isDone: Bool { limit == 3 || budget <= 0 }
+
+    init(_ policy: ACLPolicy, _ principal: ACLPrincipal, _ filter: UnsafeRawBufferPointer) {
+        self.policy = policy
+        self.principal = principal
+        (own, general) = policy.roots(of: principal)
+        self.filter = Array(filter).split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { level in
+            if level.holds("+") { .plus } else if level.holds("#") { .hash } else { Self.text(level, policy, principal) }
+        }
+    }
+
+    mutating func run() -> QoS? {
+        denying = own
+        for root in own { visit(root, 0) }
+        denying += general
+        for root in general { visit(root, 0) }
+        if budget <= 0 { return .exactlyOnce }
+        return limit == 0 ? nil : QoS(rawValue: limit - 1)
+    }
+
+    private static func text(_ bytes: ArraySlice<UInt8>, _ policy: ACLPolicy, _ principal: ACLPrincipal) -> Level {
+        var bits: UInt8 = 0
+        for variable in ACLVariable.allCases where !bytes.isEmpty && principal.values[principal.range(of: variable)].elementsEqual(bytes) {
+            bits |= variable.bit
+        }
+        return .text(bytes.withUnsafeBytes { policy.levels.find($0) }, variables: bits, isHidden: bytes.first == UInt8(ascii: "$"))
+    }
+
+    /// The level that a variable stands for; `nil` when no level of a topic could be it.
+    private func value(_ variable: UInt32) -> ArraySlice<UInt8>? {
+        guard let variable = ACLVariable(rawValue: UInt8(variable)) else { return nil }
+        let value = principal.values[principal.range(of: variable)]
+        let isLevel = !value.isEmpty && !value.contains { [UInt8(ascii: "/"), UInt8(ascii: "+"), UInt8(ascii: "#")].contains($0) }
+        return isLevel ? value : nil
+    }
+
+    // MARK: - Allows
+
+    private mutating func visit(_ number: UInt32, _ depth: Int) {
+        guard !isDone else { return }
+        budget -= 1
+        let node = policy.tree.nodes[Int(number)]
+        let level = depth < filter.count ? filter[depth] : nil
+        if node.below != ACLTree.none, let rest = restBelow(depth) { accept(node.below, common + rest) }
+        if case .hash = level { return visitAll(node, depth) }
+        guard let level else {
+            if node.exact != ACLTree.none { accept(node.exact, common) }
+            return
+        }
+        for edge in edges(of: node) {
+            guard let shared = intersection(level, edge.level, depth) else { continue }
+            common.append(shared)
+            visit(edge.node, depth + 1)
+            common.removeLast()
+        }
+    }
+
+    /// Everything at and below a node, where the filter ends in #. Its # matches the level above, too.
+    private mutating func visitAll(_ node: ACLTree.Node, _ depth: Int) {
+        if node.exact != ACLTree.none { accept(node.exact, common) }
+        for edge in edges(of: node) {
+            guard !isDone else { return }
+            guard let shared = intersection(.plus, edge.level, depth) else { continue }
+            budget -= 1
+            common.append(shared)
+            let child = policy.tree.nodes[Int(edge.node)]
+            if child.below != ACLTree.none { accept(child.below, common + [.hash]) }
+            visitAll(child, depth + 1)
+            common.removeLast()
+        }
+    }
+
+    /// What the filter has below the node, for a rule that ends in # there. `nil`: nothing in common.
+    private func restBelow(_ depth: Int) -> ArraySlice<Level>? {
+        if depth == 0, case .text(_, _, isHidden: true) = filter[0] { return nil }
+        return depth <= filter.count ? filter[depth...] : nil
+    }
+
+    private func edges(of node: ACLTree.Node) -> ArraySlice<ACLTree.Edge> {
+        let start = Int(node.edges)
+        return policy.tree.edges[start..<(start + node.special.nonzeroBitCount + node.textCount)]
+    }
+
+    private func intersection(_ level: Level, _ edge: UInt32, _ depth: Int) -> Level? {
+        switch level {
+        case .text(let number, let variables, let isHidden):
+            if edge >= ACLTree.firstText { return number != TextTable.none && number + ACLTree.firstText == edge ? level : nil }
+            if depth == 0, isHidden { return nil }
+            return edge == ACLTree.plus || variables & (1 << edge) != 0 ? level : nil
+        case .plus, .hash:
+            if edge == ACLTree.plus { return .plus }
+            let text = edge >= ACLTree.firstText ? policy.levels.bytes(of: edge - ACLTree.firstText) : value(edge)
+            // No wildcard at the first level reaches $-topics, on either side.
+            guard let text, !(depth == 0 && text.first == UInt8(ascii: "$")) else { return nil }
+            return Self.text(text, policy, principal)
+        }
+    }
+
+    private mutating func accept(_ verdicts: UInt32, _ topics: some Collection<Level>) {
+        let verdict = policy.tree.verdicts[Int(verdicts) + Int(ACLAccess.read.rawValue)]
+        guard verdict.allow != ACLTree.none, verdict.plain > limit else { return }
+        let topics = Array(topics)
+        for root in denying where isCovered(topics, by: root, 0) { return }
+        limit = verdict.plain
+    }
+
+    // MARK: - Denies
+
+    /// Whether one deny at or below a node matches every topic that `topics` does.
+    private mutating func isCovered(_ topics: [Level], by number: UInt32, _ depth: Int) -> Bool {
+        budget -= 1
+        guard budget > 0 else { return false }
+        let node = policy.tree.nodes[Int(number)]
+        let isHidden = if depth == 0, case .text(_, _, isHidden: true) = topics[0] { true } else { false }
+        if !isHidden, denies(node.below) { return true }
+        guard depth < topics.count else { return denies(node.exact) }
+        if case .hash = topics[depth] { return false }
+        for edge in edges(of: node) {
+            let covers =
+                switch topics[depth] {
+                case .text(let text, let variables, _):
+                    edge.level >= ACLTree.firstText
+                        ? text != TextTable.none && text + ACLTree.firstText == edge.level
+                        : !isHidden && (edge.level == ACLTree.plus || variables & (1 << edge.level) != 0)
+                case .plus: edge.level == ACLTree.plus
+                case .hash: false
+                }
+            if covers, isCovered(topics, by: edge.node, depth + 1) { return true }
+        }
+        return false
+    }
+
+    private func denies(_ verdicts: UInt32) -> Bool {
+        verdicts != ACLTree.none && policy.tree.verdicts[Int(verdicts) + Int(ACLAccess.read.rawValue)].deny != ACLTree.none
+    }
+}
