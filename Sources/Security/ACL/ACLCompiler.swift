@@ -4,7 +4,7 @@ import MQTTModel
 struct ACLCompiler {
     private(set) var builder: ACLTreeBuilder
     private(set) var ownerNames = TextTable()
-    private(set) var owners: [ACLPolicy.Owner] = []
+    private(set) var owners: [ACLOwner] = []
     private(set) var groupRoots: [UInt32] = []
     private(set) var tenantNames = TextTable()
     private(set) var tenantRoots: [UInt32] = []
@@ -56,14 +56,14 @@ struct ACLCompiler {
             groupsOfOwners[number].append(roots[membership.group])
         }
         for (number, groups) in groupsOfOwners.enumerated() {
-            owners[number].groups = groupRoots.count..<(groupRoots.count + groups.count)
+            owners[number] = ACLOwner(root: owners[number].root, groups: groupRoots.count..<(groupRoots.count + groups.count))
             groupRoots += groups
         }
     }
 
     private mutating func owner(_ tenant: UInt32?, _ username: String?) -> Int {
         let number = ACLPolicy.ownerKey(tenant, username).withUnsafeBytes { ownerNames.number(of: $0) }
-        if Int(number) == owners.count { owners.append(ACLPolicy.Owner(root: ACLTree.none, groups: 0..<0)) }
+        if Int(number) == owners.count { owners.append(.nobody) }
         return Int(number)
     }
 

@@ -30,9 +30,9 @@ extension ACLPolicy {
     /// Roots of the own lists and, if they count for this client, of the general ones.
     func roots(of principal: ACLPrincipal) -> (own: [UInt32], general: [UInt32]) {
         var own: [UInt32] = []
-        for owner in [principal.owner, principal.tenantOwner] where owner != ACLTree.none {
-            own.append(owners[Int(owner)].root)
-            own += groupRoots[owners[Int(owner)].groups]
+        for owner in [principal.owner, principal.tenantOwner] {
+            own.append(owner.root)
+            own += groupRoots[owner.groups]
         }
         let general = principal.holdsWildcard ? [] : [generalRoot, principal.hasUsername ? namedGeneralRoot : ACLTree.none, principal.tenantRoot]
         return (own.filter { $0 != ACLTree.none }, general.filter { $0 != ACLTree.none })
@@ -73,35 +73,32 @@ private struct ACLFilterSearch {
 
     mutating func run() -> QoS? {
         denying = own
-        for root in own { visit(root, 0) }
+        for root in own { visit(policy.tree.nodes[Int(root)], 0) }
         denying += general
-        for root in general { visit(root, 0) }
+        for root in general { visit(policy.tree.nodes[Int(root)], 0) }
         if budget <= 0 { return .exactlyOnce }
         return limit == 0 ? nil : QoS(rawValue: limit - 1)
     }
 
     private static func text(_ bytes: ArraySlice<UInt8>, _ policy: ACLPolicy, _ principal: ACLPrincipal) -> Level {
         var bits: UInt8 = 0
-        for variable in ACLVariable.allCases where !bytes.isEmpty && principal.values[principal.range(of: variable)].elementsEqual(bytes) {
-            bits |= variable.bit
+        if let values = principal.values, !bytes.isEmpty {
+            for variable in ACLVariable.allCases where values[variable] == bytes { bits |= variable.bit }
         }
         return .text(bytes.withUnsafeBytes { policy.levels.find($0) }, variables: bits, isHidden: bytes.first == UInt8(ascii: "$"))
     }
 
     /// The level that a variable stands for; `nil` when no level of a topic could be it.
     private func value(_ variable: UInt32) -> ArraySlice<UInt8>? {
-        guard let variable = ACLVariable(rawValue: UInt8(variable)) else { return nil }
-        let value = principal.values[principal.range(of: variable)]
-        let isLevel = !value.isEmpty && !value.contains { [UInt8(ascii: "/"), UInt8(ascii: "+"), UInt8(ascii: "#")].contains($0) }
-        return isLevel ? value : nil
+        guard let variable = ACLVariable(rawValue: UInt8(variable)), let values = principal.values else { return nil }
+        return values[variable].isEmpty ? nil : values[variable]
     }
 
     // MARK: - Allows
 
-    private mutating func visit(_ number: UInt32, _ depth: Int) {
+    private mutating func visit(_ node: ACLTree.Node, _ depth: Int) {
         guard !isDone else { return }
         budget -= 1
-        let node = policy.tree.nodes[Int(number)]
         let level = depth < filter.count ? filter[depth] : nil
         if node.below != ACLTree.none, let rest = restBelow(depth) { accept(node.below, common + rest) }
         if case .hash = level { return visitAll(node, depth) }
@@ -109,26 +106,16 @@ private struct ACLFilterSearch {
             if node.exact != ACLTree.none { accept(node.exact, common) }
             return
         }
-        for edge in edges(of: node) {
-            guard let shared = intersection(level, edge.level, depth) else { continue }
-            common.append(shared)
-            visit(edge.node, depth + 1)
-            common.removeLast()
-        }
+        visitChildren(of: node, level, depth) { search, child in search.visit(child, depth + 1) }
     }
 
     /// Everything at and below a node, where the filter ends in #. Its # matches the level above, too.
     private mutating func visitAll(_ node: ACLTree.Node, _ depth: Int) {
         if node.exact != ACLTree.none { accept(node.exact, common) }
-        for edge in edges(of: node) {
-            guard !isDone else { return }
-            guard let shared = intersection(.plus, edge.level, depth) else { continue }
-            budget -= 1
-            common.append(shared)
-            let child = policy.tree.nodes[Int(edge.node)]
-            if child.below != ACLTree.none { accept(child.below, common + [.hash]) }
-            visitAll(child, depth + 1)
-            common.removeLast()
+        visitChildren(of: node, .plus, depth) { search, child in
+            search.budget -= 1
+            if child.below != ACLTree.none { search.accept(child.below, search.common + [.hash]) }
+            search.visitAll(child, depth + 1)
         }
     }
 
@@ -138,20 +125,28 @@ private struct ACLFilterSearch {
         return depth <= filter.count ? filter[depth...] : nil
     }
 
-    private func edges(of node: ACLTree.Node) -> ArraySlice<ACLTree.Edge> {
-        let start = Int(node.edges)
-        return policy.tree.edges[start..<(start + node.special.nonzeroBitCount + node.textCount)]
+    /// Visits the children that have something in common with a level of the filter.
+    private mutating func visitChildren(
+        of node: ACLTree.Node, _ level: Level, _ depth: Int, _ body: (inout ACLFilterSearch, ACLTree.Node) -> Void
+    ) {
+        for child in policy.tree.children(of: node) {
+            guard !isDone else { return }
+            guard let shared = intersection(level, child.level, depth) else { continue }
+            common.append(shared)
+            body(&self, child)
+            common.removeLast()
+        }
     }
 
-    private func intersection(_ level: Level, _ edge: UInt32, _ depth: Int) -> Level? {
+    private func intersection(_ level: Level, _ rule: UInt32, _ depth: Int) -> Level? {
         switch level {
         case .text(let number, let variables, let isHidden):
-            if edge >= ACLTree.firstText { return number != TextTable.none && number + ACLTree.firstText == edge ? level : nil }
+            if rule >= ACLTree.firstText { return number != TextTable.none && number + ACLTree.firstText == rule ? level : nil }
             if depth == 0, isHidden { return nil }
-            return edge == ACLTree.plus || variables & (1 << edge) != 0 ? level : nil
+            return rule == ACLTree.plus || variables & (1 << rule) != 0 ? level : nil
         case .plus, .hash:
-            if edge == ACLTree.plus { return .plus }
-            let text = edge >= ACLTree.firstText ? policy.levels.bytes(of: edge - ACLTree.firstText) : value(edge)
+            if rule == ACLTree.plus { return .plus }
+            let text = rule >= ACLTree.firstText ? policy.levels.bytes(of: rule - ACLTree.firstText) : value(rule)
             // No wildcard at the first level reaches $-topics, on either side.
             guard let text, !(depth == 0 && text.first == UInt8(ascii: "$")) else { return nil }
             return Self.text(text, policy, principal)
@@ -162,32 +157,31 @@ private struct ACLFilterSearch {
         let verdict = policy.tree.verdicts[Int(verdicts) + Int(ACLAccess.read.rawValue)]
         guard verdict.allow != ACLTree.none, verdict.plain > limit else { return }
         let topics = Array(topics)
-        for root in denying where isCovered(topics, by: root, 0) { return }
+        for root in denying where isCovered(topics, by: policy.tree.nodes[Int(root)], 0) { return }
         limit = verdict.plain
     }
 
     // MARK: - Denies
 
     /// Whether one deny at or below a node matches every topic that `topics` does.
-    private mutating func isCovered(_ topics: [Level], by number: UInt32, _ depth: Int) -> Bool {
+    private mutating func isCovered(_ topics: [Level], by node: ACLTree.Node, _ depth: Int) -> Bool {
         budget -= 1
         guard budget > 0 else { return false }
-        let node = policy.tree.nodes[Int(number)]
         let isHidden = if depth == 0, case .text(_, _, isHidden: true) = topics[0] { true } else { false }
         if !isHidden, denies(node.below) { return true }
         guard depth < topics.count else { return denies(node.exact) }
         if case .hash = topics[depth] { return false }
-        for edge in edges(of: node) {
+        for child in policy.tree.children(of: node) {
             let covers =
                 switch topics[depth] {
                 case .text(let text, let variables, _):
-                    edge.level >= ACLTree.firstText
-                        ? text != TextTable.none && text + ACLTree.firstText == edge.level
-                        : !isHidden && (edge.level == ACLTree.plus || variables & (1 << edge.level) != 0)
-                case .plus: edge.level == ACLTree.plus
+                    child.level >= ACLTree.firstText
+                        ? text != TextTable.none && text + ACLTree.firstText == child.level
+                        : !isHidden && (child.level == ACLTree.plus || variables & (1 << child.level) != 0)
+                case .plus: child.level == ACLTree.plus
                 case .hash: false
                 }
-            if covers, isCovered(topics, by: edge.node, depth + 1) { return true }
+            if covers, isCovered(topics, by: child, depth + 1) { return true }
         }
         return false
     }

@@ -8,13 +8,6 @@ import MQTTModel
 /// looked at, in the same way, and only if neither username nor client identifier holds `+` or `#`. What nothing allows is
 /// denied.
 package final class ACLPolicy: Sendable {
-    /// A user, the clients without a username, or one of these within a tenant.
-    struct Owner: Sendable {
-        var root: UInt32
-        /// Roots of its groups, a part of `groupRoots`.
-        var groups: Range<Int>
-    }
-
     package let file: ACLFile
     /// Tells principals of this policy from those of another.
     let identity: UInt64
@@ -22,7 +15,7 @@ package final class ACLPolicy: Sendable {
     let levels: TextTable
     /// Tenant and name of owners; see `ownerKey`.
     let ownerNames: TextTable
-    let owners: [Owner]
+    let owners: [ACLOwner]
     let groupRoots: [UInt32]
     let tenantNames: TextTable
     let tenantRoots: [UInt32]
@@ -49,35 +42,24 @@ package final class ACLPolicy: Sendable {
 
     /// Looks a client up. Once per connection: it costs some lookups, and one allocation if rules have variables.
     package func principal(username: String?, clientID: String, tenant: String = "") -> ACLPrincipal {
-        let isNamedTenant = !tenant.isEmpty
-        let tenantNumber = isNamedTenant ? Array(tenant.utf8).withUnsafeBytes { tenantNames.find($0) } : TextTable.none
-        var values: [UInt8] = []
-        var (usernameStart, tenantStart) = (0, 0)
-        if tree.usesVariables {
-            values += clientID.utf8
-            usernameStart = values.count
-            values += (username ?? "").utf8
-            tenantStart = values.count
-            values += tenant.utf8
-        }
+        var tenant = tenant
+        let number = tenant.isEmpty ? TextTable.none : tenant.withUTF8 { tenantNames.find(UnsafeRawBufferPointer($0)) }
+        let isKnown = number != TextTable.none
         func holdsWildcard(_ text: String) -> Bool { text.utf8.contains { $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "#") } }
         return ACLPrincipal(
-            policy: identity,
-            owner: owner(nil, username),
-            tenantOwner: tenantNumber == TextTable.none ? ACLTree.none : owner(tenantNumber, username),
-            tenantRoot: tenantNumber == TextTable.none ? ACLTree.none : tenantRoots[Int(tenantNumber)],
-            hasUsername: username != nil,
+            policy: identity, owner: owner(nil, username), tenantOwner: isKnown ? owner(number, username) : .nobody,
+            tenantRoot: isKnown ? tenantRoots[Int(number)] : ACLTree.none, hasUsername: username != nil,
             holdsWildcard: holdsWildcard(clientID) || (username.map(holdsWildcard) ?? false),
-            values: values, usernameStart: usernameStart, tenantStart: tenantStart)
+            values: tree.usesVariables ? ACLValues(clientID: clientID, username: username ?? "", tenant: tenant) : nil)
     }
 
     package func principal(_ client: ACLClient) -> ACLPrincipal {
         principal(username: client.username, clientID: client.clientID, tenant: client.tenant)
     }
 
-    private func owner(_ tenant: UInt32?, _ username: String?) -> UInt32 {
+    private func owner(_ tenant: UInt32?, _ username: String?) -> ACLOwner {
         let number = Self.ownerKey(tenant, username).withUnsafeBytes { ownerNames.find($0) }
-        return number == TextTable.none ? ACLTree.none : number
+        return number == TextTable.none ? .nobody : owners[Int(number)]
     }
 
     /// Number of the tenant, whether there is a username, and the username: no two owners have the same.

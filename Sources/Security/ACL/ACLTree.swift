@@ -11,10 +11,13 @@ struct ACLTree: Sendable {
     static let plus: UInt32 = 3
     static let firstText: UInt32 = 4
 
-    /// 16 bytes. Its children that are no texts come first in `edges`, in the order of their numbers, then the texts, ascending.
+    /// 20 bytes. Its children lie one behind the other: those that are no texts, in the order of their numbers, then the texts,
+    /// ascending.
     struct Node: Sendable {
-        /// Where its edges begin.
-        var edges: UInt32 = 0
+        /// Number of the level, in a root 0.
+        var level: UInt32
+        /// Where its children begin.
+        var firstChild: UInt32 = 0
         /// Number of texts among them << 4 | a bit for each that is none.
         var children: UInt32 = 0
         /// What is said about the topic that ends here, and about every topic below, this one included (`/#`): pairs in
@@ -24,11 +27,6 @@ struct ACLTree: Sendable {
 
         var special: UInt32 { children & 0xF }
         var textCount: Int { Int(children >> 4) }
-    }
-
-    struct Edge: Sendable {
-        var level: UInt32
-        var node: UInt32
     }
 
     /// What rules with the same filter in the same list say about one access.
@@ -61,9 +59,12 @@ struct ACLTree: Sendable {
     }
 
     var nodes: [Node] = []
-    var edges: [Edge] = []
     var verdicts: [Verdict] = []
     /// The most levels that a rule has, its # not counted.
     var depth = 0
     var usesVariables = false
+
+    func children(of node: Node) -> ArraySlice<Node> {
+        nodes[Int(node.firstChild)..<(Int(node.firstChild) + node.special.nonzeroBitCount + node.textCount)]
+    }
 }

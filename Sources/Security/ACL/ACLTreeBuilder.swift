@@ -58,13 +58,14 @@ struct ACLTreeBuilder {
             if leftLevels.lexicographicallyPrecedes(rightLevels) { return true }
             return rightLevels.lexicographicallyPrecedes(leftLevels) ? false : left < right
         }
-        return build(sorted[...], depth: 0)
+        let root = tree.nodes.count
+        tree.nodes.append(ACLTree.Node(level: 0))
+        build(root, sorted[...], depth: 0)
+        return UInt32(root)
     }
 
-    /// The node of rules that agree in their first `depth` levels.
-    private mutating func build(_ rules: ArraySlice<Int>, depth: Int) -> UInt32 {
-        let number = tree.nodes.count
-        tree.nodes.append(ACLTree.Node())
+    /// Fills the node of rules that agree in their first `depth` levels.
+    private mutating func build(_ number: Int, _ rules: ArraySlice<Int>, depth: Int) {
         var rest = rules
         while let rule = rest.first, levels(of: rule).count == depth {
             rest = rest.dropFirst()
@@ -81,14 +82,13 @@ struct ACLTreeBuilder {
             runs.append((level, rest[..<end]))
             rest = rest[end...]
         }
-        let start = tree.edges.count
-        tree.nodes[number].edges = UInt32(start)
+        let start = tree.nodes.count
+        tree.nodes[number].firstChild = UInt32(start)
         for run in runs {
             tree.nodes[number].children += run.level < ACLTree.firstText ? 1 << run.level : 1 << 4
-            tree.edges.append(ACLTree.Edge(level: run.level, node: ACLTree.none))
+            tree.nodes.append(ACLTree.Node(level: run.level))
         }
-        for (index, run) in runs.enumerated() { tree.edges[start + index].node = build(run.rules, depth: depth + 1) }
-        return UInt32(number)
+        for (index, run) in runs.enumerated() { build(start + index, run.rules, depth: depth + 1) }
     }
 
     private func level(of rule: Int, _ depth: Int) -> UInt32 { numbers[starts[rule] + depth] }

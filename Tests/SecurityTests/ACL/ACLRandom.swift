@@ -33,6 +33,25 @@ struct ACLRandom: RandomNumberGenerator {
         return topic.isEmpty ? "a" : topic
     }
 
+    /// A topic that one of the filters of a file may well match for this client.
+    mutating func topic(near filters: [String], _ client: ACLClient) -> String {
+        guard !filters.isEmpty, chance(70) else { return topic() }
+        var levels = one(filters).split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        for index in levels.indices {
+            switch levels[index] {
+            case "%c" where chance(70): levels[index] = client.clientID
+            case "%u" where chance(70): levels[index] = client.username ?? ""
+            case "%t" where chance(70): levels[index] = client.tenant
+            case "+": levels[index] = one(Self.levels)
+            case "#": levels[index] = topic()
+            default: break
+            }
+        }
+        let topic = levels.joined(separator: "/")
+        // Names may hold what topics don't.
+        return topic.isEmpty || topic.contains { $0 == "+" || $0 == "#" } ? self.topic() : topic
+    }
+
     mutating func filter(blanks: Bool = true) -> String {
         var levels = (0..<(1 + Int(next() % 4))).map { _ in chance(20) ? "+" : one(Self.levels) }
         if !blanks { levels = levels.map { $0 == "c d" ? "cd" : $0 } }
@@ -48,7 +67,7 @@ struct ACLRandom: RandomNumberGenerator {
     }
 
     private mutating func newRule() -> String {
-        let isDeny = chance(30)
+        let isDeny = chance(35)
         var words = [isDeny ? "deny" : "allow", one(["read", "write", "readwrite"])]
         if !isDeny, chance(40) { words.append("max-qos=\(next() % 3)") }
         if !isDeny, chance(30) { words.append(one(["retain=no", "retain=yes"])) }
@@ -60,16 +79,16 @@ struct ACLRandom: RandomNumberGenerator {
         var lines: [String] = []
         var inTenant = false
         var inGroup = false
-        for _ in 0..<Int(next() % 30) {
+        for _ in 0..<Int(next() % (extended ? 60 : 30)) {
             switch next() % 20 {
-            case 0, 1, 2: (lines, inGroup) = (lines + ["user " + one(Self.users.filter { !$0.isEmpty })], false)
+            case 0, 1: (lines, inGroup) = (lines + ["user " + one(Self.users.filter { !$0.isEmpty })], false)
             case 3 where extended: (lines, inGroup) = (lines + ["group " + one(["ops", "all", "anna"])], true)
             case 4 where extended: (lines, inGroup) = (lines + [one(["everyone", "anonymous"])], false)
             case 5 where extended && lines.count > 8: (lines, inGroup, inTenant) = (lines + ["tenant " + one(["acme", "globex", "a"])], false, true)
             case 6...8 where inGroup: lines.append("member " + one(Self.users.filter { !$0.isEmpty }))
             case 9...10 where !inTenant: lines.append(oldRule("pattern"))
             case 11: lines.append(one(["", "# remark", "   "]))
-            case 12...15 where extended: lines.append(newRule())
+            case 12...17 where extended: lines.append(newRule())
             default: lines.append(oldRule("topic"))
             }
         }
@@ -92,6 +111,9 @@ extension ACLPolicy {
     func allows(_ username: String?, _ clientID: String, _ access: ACLAccess, _ topic: String, tenant: String = "") -> Bool {
         decide(username, clientID, access, topic, tenant: tenant).isAllowed
     }
+
+    /// The filters of all rules.
+    var filters: [String] { file.rules.map { String(decoding: file.filter(of: $0), as: UTF8.self) } }
 
     func could(_ username: String?, _ clientID: String, _ filter: String, tenant: String = "") -> Bool {
         let principal = principal(username: username, clientID: clientID, tenant: tenant)
