@@ -49,6 +49,9 @@ let package = Package(
         // 0: values, bytes, system libraries
         .systemLibrary(name: "CRdKafka", pkgConfig: "rdkafka", providers: [.apt(["librdkafka-dev"])]),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         library("MQTTModel", [nioCore]),
         library("MQTTWire", ["MQTTModel"]),
         // 1: logic without I/O, and I/O without logic
@@ -58,6 +61,8 @@ let package = Package(
         library("Transport", [nioCore, nioPosix]),
         library("LMDB", ["CLMDB"]),
         library("Storage", ["LMDB", "MQTTModel"]),
+        library("Security", ["MQTTModel", "COpenSSL", "CArgon2"]),
+        library("HTTPFetch", ["CCurl"]),
         // 2: the broker
         library("Headwater", [
             "Transport", "MQTTSession", "MQTTWire", "Routing", "Storage", "PluginAPI", "MQTTModel",
@@ -87,6 +92,8 @@ let package = Package(
         .executableTarget(name: "lmdb-reader", dependencies: ["LMDB", "CLMDB"], path: "Tests/LMDBReader", swiftSettings: settings),
         tests("LMDBTests", ["LMDB", "CLMDB", "lmdb-reader"]),
         tests("StorageTests", ["Storage", "LMDB", "MQTTModel"]),
+        tests("SecurityTests", ["Security", "MQTTModel", "COpenSSL"]),
+        tests("HTTPFetchTests", ["HTTPFetch"]),
         tests("RoutingTests", ["Routing", "MQTTModel"]),
         tests("MQTTWireTests", ["MQTTWire", "MQTTModel"]),
         tests("MQTTSessionTests", ["MQTTSession", "MQTTModel", nioCore]),
