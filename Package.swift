@@ -77,7 +77,7 @@ let package = Package(
         .executableTarget(
             name: "headwater-cli",
             dependencies: [
-                "Headwater", "Storage", "Admin", "ConfigFile", "KafkaBridge", "PluginAPI", "MQTTWire", "MQTTModel",
+                "Headwater", "Storage", "Security", "Admin", "ConfigFile", "KafkaBridge", "PluginAPI", "MQTTWire", "MQTTModel",
                 nioCore, nioPosix, logging, lifecycle, signals, arguments,
             ],
             path: "Sources/headwater",
@@ -88,6 +88,8 @@ let package = Package(
         .executableTarget(
             name: "EmbeddedBroker", dependencies: ["Headwater", "MQTTModel", "TopicFence", nioCore], path: "Examples/EmbeddedBroker",
             swiftSettings: settings),
+        // benchmarks: small programs that print what they measure
+        .executableTarget(name: "acl-benchmark", dependencies: ["Security", "MQTTModel"], path: "Benchmarks/ACL", swiftSettings: settings),
         // tests
         .executableTarget(name: "lmdb-reader", dependencies: ["LMDB", "CLMDB"], path: "Tests/LMDBReader", swiftSettings: settings),
         tests("LMDBTests", ["LMDB", "CLMDB", "lmdb-reader"]),
@@ -103,7 +105,7 @@ let package = Package(
             "CrashTests", ["headwater-cli", "BrokerTestKit", "Storage", "LMDB", "MQTTWire", "MQTTModel"], resources: [.copy("Resources")]),
         tests("InteropTests", ["Headwater", "BrokerTestKit", "MQTTModel"], resources: [.copy("Scripts")]),
         tests("KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
-        tests("CommandTests", ["headwater-cli", "Storage", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
+        tests("CommandTests", ["headwater-cli", "Storage", "Security", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
         tests("ConfigFileTests", ["ConfigFile", "Headwater", "KafkaBridge", "Admin", "MQTTModel"]),
         tests("ExampleTests", ["EmbeddedBroker", "TopicFence", "Journal", "Headwater", "BrokerTestKit", "PluginAPI", "MQTTWire", "MQTTModel"]),
         tests("AdminTests", ["Admin", "Headwater", "PluginAPI", "MQTTModel", nioCore, nioPosix, nioHTTP1, logging]),

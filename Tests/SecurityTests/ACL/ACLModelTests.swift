@@ -56,7 +56,7 @@ import Testing
         var tally = Tally()
         for seed in UInt64(1)...400 { compare(seed: seed, extended: false, &tally) }
         #expect(tally.asked == 400 * Self.cases)
-        #expect(tally.allowed > 10_000 && tally.deniedByRule > 5_000, "\(tally)")
+        #expect(tally.allowed > 8_000 && tally.deniedByRule > 5_000, "\(tally)")
     }
 
     @Test("100,000 random questions to files with extensions are answered as a naive reading answers them")
@@ -64,7 +64,7 @@ import Testing
         var tally = Tally()
         for seed in UInt64(10_001)...10_400 { compare(seed: seed, extended: true, &tally) }
         #expect(tally.asked == 400 * Self.cases)
-        #expect(tally.allowed > 10_000 && tally.deniedByRule > 4_000 && tally.limited > 1_000, "\(tally)")
+        #expect(tally.allowed > 8_000 && tally.deniedByRule > 4_000 && tally.limited > 600, "\(tally)")
     }
 
     @Test("a subscription is refused only when no topic below its filter can be read, and without denies always then")
