@@ -28,14 +28,16 @@ struct ACLBenchmark {
         self.questions = questions
         var text = ""
         for user in 0..<Self.users {
-            text += "user device-\(user)\ntopic readwrite fleet/site\(user % 211)/device-\(user)/#\ntopic read fleet/site\(user % 211)/+/state\n"
+            let site = user % 211
+            text += "user device-\(user)\ntopic readwrite fleet/site\(site)/device-\(user)/#\ntopic read fleet/site\(site)/+/state\n"
         }
         for pattern in 0..<40 { text += "pattern readwrite shared\(pattern)/%u/%c/#\n" }
         let start = ContinuousClock.now
         let file = try ACLFile(Array(text.utf8), name: "generated")
         let parsed = ContinuousClock.now
         let policy = ACLPolicy(file)
-        print("\(file.rules.count) rules, \(text.utf8.count) bytes: parsed in \(parsed - start), compiled in \(ContinuousClock.now - parsed)")
+        print(
+            "\(file.rules.count) rules, \(text.utf8.count) bytes: parsed in \(parsed - start), compiled in \(ContinuousClock.now - parsed)")
         let compiled = ContinuousClock.now
         principals = (0..<Self.users).map { policy.principal(username: "device-\($0)", clientID: "c\($0)") }
         self.policy = policy

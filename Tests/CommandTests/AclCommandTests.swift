@@ -11,7 +11,9 @@ import Testing
     func arguments() throws {
         let check = try #require(try HeadwaterCommand.parseAsRoot(["acl", "check", "a.acl", "b.acl"]) as? AclCheckCommand)
         #expect(check.files == ["a.acl", "b.acl"])
-        let arguments = ["acl", "explain", "a.acl", "--user", "u", "--client", "c", "--topic", "t/x", "--access", "write", "--qos", "1", "--retain"]
+        let arguments = [
+            "acl", "explain", "a.acl", "--user", "u", "--client", "c", "--topic", "t/x", "--access", "write", "--qos", "1", "--retain",
+        ]
         let explain = try #require(try HeadwaterCommand.parseAsRoot(arguments) as? AclExplainCommand)
         #expect(explain.file == "a.acl" && explain.user == "u" && explain.client == "c" && explain.topic == "t/x")
         #expect(explain.access == .write && explain.qos == 1 && explain.retain && explain.tenant.isEmpty)
@@ -22,8 +24,10 @@ import Testing
     @Test(
         "a wrong command line ends with 64",
         arguments: [
-            ["acl", "check"], ["acl", "explain", "f"], ["acl", "explain", "f", "-t", "a/#"], ["acl", "explain", "f", "-t", "a", "--qos", "3"],
-            ["acl", "explain", "f", "-t", "a", "--access", "look"], ["acl", "explain", "f", "-t", "a#", "--access", "subscribe"], ["acl", "test", "f"],
+            ["acl", "check"], ["acl", "explain", "f"], ["acl", "explain", "f", "-t", "a/#"],
+            ["acl", "explain", "f", "-t", "a", "--qos", "3"],
+            ["acl", "explain", "f", "-t", "a", "--access", "look"], ["acl", "explain", "f", "-t", "a#", "--access", "subscribe"],
+            ["acl", "test", "f"],
         ])
     func wrong(arguments: [String]) {
         do {
@@ -55,7 +59,8 @@ import Testing
             try await run(["acl", "explain", files[0], "-t", "a"])
             try await run(["acl", "test", files[0], files[2]])
             let failing = [
-                ["check", files[0], files[1]], ["check", "/nonexistent"], ["check", "/tmp"], ["explain", files[1], "-t", "a"], ["test", files[0], files[3]],
+                ["check", files[0], files[1]], ["check", "/nonexistent"], ["check", "/tmp"], ["explain", files[1], "-t", "a"],
+                ["test", files[0], files[3]],
                 ["test", files[0], files[4]], ["test", files[0], files[1]], ["test", files[1], files[2]],
             ]
             for arguments in failing {
@@ -68,7 +73,8 @@ import Testing
     @Test("an explanation says what decides, for reading and for writing")
     func explanation() throws {
         let policy = ACLPolicy(try ACLFile(Array("pattern read a/#\nuser u\ntopic write a/b\nallow read max-qos=1 s\n".utf8), name: "f"))
-        let command = try #require(try HeadwaterCommand.parseAsRoot(["acl", "explain", "f", "-u", "u", "-i", "c", "-t", "a/b"]) as? AclExplainCommand)
+        let command = try #require(
+            try HeadwaterCommand.parseAsRoot(["acl", "explain", "f", "-u", "u", "-i", "c", "-t", "a/b"]) as? AclExplainCommand)
         #expect(
             command.lines(policy) == [
                 "read: allow by f:1", "  f:3: topic write a/b  [user u; matches, but is about the other access]",
@@ -76,9 +82,15 @@ import Testing
                 "  f:1: pattern read a/#  [everybody; matches, but is about the other access]",
             ])
         let subscribe = ["acl", "explain", "f", "-u", "u", "-t", "$share/g/s", "--access", "subscribe"]
-        #expect(try #require(HeadwaterCommand.parseAsRoot(subscribe) as? AclExplainCommand).lines(policy) == ["subscribe: may have messages, at most QoS 1"])
+        #expect(
+            try #require(HeadwaterCommand.parseAsRoot(subscribe) as? AclExplainCommand).lines(policy) == [
+                "subscribe: may have messages, at most QoS 1"
+            ])
         let never = ["acl", "explain", "f", "-t", "b/#", "--access", "subscribe"]
-        #expect(try #require(HeadwaterCommand.parseAsRoot(never) as? AclExplainCommand).lines(policy) == ["subscribe: no topic below the filter may be read"])
+        #expect(
+            try #require(HeadwaterCommand.parseAsRoot(never) as? AclExplainCommand).lines(policy) == [
+                "subscribe: no topic below the filter may be read"
+            ])
     }
 
     @Test("a check counts rules and prints notes")

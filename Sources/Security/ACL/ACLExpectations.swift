@@ -50,7 +50,8 @@ package struct ACLExpectations: Sendable {
         var line = line
         guard !line.isBlankOrComment, let verdict = line.word() else { return nil }
         guard verdict.holds("allow") || verdict.holds("deny") else {
-            throw LineFault(message: "\(ShownText.quoted(verdict)) is neither allow nor deny; write allow|deny USER|- CLIENT read|write TOPIC")
+            throw LineFault(
+                message: "\(ShownText.quoted(verdict)) is neither allow nor deny; write allow|deny USER|- CLIENT read|write TOPIC")
         }
         let username = try name(&line, "username", mayBeAbsent: true)
         guard let clientID = try name(&line, "client identifier", mayBeAbsent: false) else { return nil }
@@ -105,7 +106,8 @@ extension ACLPolicy {
         case .subscribe:
             let could = Array(expected.topic.utf8).withUnsafeBytes { couldEverRead(principal(expected.client), filter: $0) }
             guard could != expected.isAllowed else { return nil }
-            return ["\(place): expected \(wanted), got \(could ? "allow" : "deny") for a subscription to \(ShownText.quoted(expected.topic.utf8))"]
+            let got = could ? "allow" : "deny"
+            return ["\(place): expected \(wanted), got \(got) for a subscription to \(ShownText.quoted(expected.topic.utf8))"]
         case .topic(let access):
             let explanation = explain(expected.client, topic: expected.topic, access: access, qos: expected.qos, retain: expected.retain)
             guard explanation.decision.isAllowed != expected.isAllowed else { return nil }

@@ -7,7 +7,7 @@ import MQTTModel
 /// since filters and explanations are read from them.
 package struct ACLFile: Sendable {
     /// A file of a million rules has some 40 MB.
-    package static let maximumBytes = 128 << 20
+    package static let maximumBytes = 64 << 20
 
     /// What diagnostics and explanations call the file.
     package let name: String

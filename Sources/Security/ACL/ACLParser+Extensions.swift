@@ -92,7 +92,9 @@ extension ACLParser {
                 guard let text = line.quotedText(skipping: 7) else {
                     return refuse("the reason is not in quotes; write reason=\"TEXT\" and a blank, \\\" for a quote within the text")
                 }
-                guard text.withUnsafeBytes({ MQTTString.isValid($0) }) else { return refuse("the reason is not valid UTF-8; save the file as UTF-8") }
+                guard text.withUnsafeBytes({ MQTTString.isValid($0) }) else {
+                    return refuse("the reason is not valid UTF-8; save the file as UTF-8")
+                }
                 guard limits.reason == nil else { return refuse("reason stands twice; remove one") }
                 limits.reason = ShownText.plain(text)
             default:
@@ -111,7 +113,9 @@ extension ACLParser {
     /// Where the = of `name=` is, the name being small letters and hyphens.
     private static func optionEnd(_ word: ArraySlice<UInt8>) -> Int? {
         guard let equals = word.firstIndex(of: UInt8(ascii: "=")), equals > word.startIndex else { return nil }
-        let isName = word[..<equals].allSatisfy { (97...122).contains($0) || (65...90).contains($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") }
+        let isName = word[..<equals].allSatisfy {
+            (97...122).contains($0) || (65...90).contains($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
+        }
         return isName ? equals : nil
     }
 }

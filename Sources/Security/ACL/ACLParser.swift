@@ -193,7 +193,9 @@ struct ACLParser {
             }
         }
         if partial, variables != .none { note("in \(shown) a variable that does not fill its level is literal") }
-        if variables == .clientAndUser, !filling { note("the pattern \(shown) has no %c or %u for a level, so that it is for everybody alike") }
+        if variables == .clientAndUser, !filling {
+            note("the pattern \(shown) has no %c or %u for a level, so that it is for everybody alike")
+        }
     }
 
     private static func homes(of level: ArraySlice<UInt8>) -> String { level.holds("%t") ? "allow and deny" : "pattern, allow and deny" }

@@ -34,7 +34,8 @@ extension ACLPolicy {
             own.append(owner.root)
             own += groupRoots[owner.groups]
         }
-        let general = principal.holdsWildcard ? [] : [generalRoot, principal.hasUsername ? namedGeneralRoot : ACLTree.none, principal.tenantRoot]
+        let general =
+            principal.holdsWildcard ? [] : [generalRoot, principal.hasUsername ? namedGeneralRoot : ACLTree.none, principal.tenantRoot]
         return (own.filter { $0 != ACLTree.none }, general.filter { $0 != ACLTree.none })
     }
 }

@@ -4,7 +4,9 @@ import Security
 import Testing
 
 @Suite struct ACLExpectationsTests {
-    private func expectations(_ text: String) throws(ACLFileError) -> ACLExpectations { try ACLExpectations(Array(text.utf8), name: "cases") }
+    private func expectations(_ text: String) throws(ACLFileError) -> ACLExpectations {
+        try ACLExpectations(Array(text.utf8), name: "cases")
+    }
 
     @Test("cases are told what they miss, with the deciding line")
     func disappointment() throws {
@@ -35,7 +37,8 @@ import Testing
     @Test(
         "a wrong line is told",
         arguments: [
-            "perhaps bob c read a", "allow", "allow bob", "allow bob c", "allow bob c look a", "allow bob c read", "allow bob c read a/#", "allow \"bob c read a",
+            "perhaps bob c read a", "allow", "allow bob", "allow bob c", "allow bob c look a", "allow bob c read", "allow bob c read a/#",
+            "allow \"bob c read a",
             "allow bob c read qos=3 a", "allow bob c subscribe a#",
         ])
     func faults(text: String) {
@@ -44,14 +47,16 @@ import Testing
 
     /// The repository's own files.
     private static let directory = URL(fileURLWithPath: #filePath).resolvingSymlinksInPath()
-        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().appending(path: "acl")
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().appending(
+            path: "acl")
 
     @Test("every ACL file of the repository loads, and says what its expectations say")
     func examples() throws {
         var (files, cases) = (0, 0)
         for place in ["", "examples", "examples/extended"] {
             let directory = Self.directory.appending(path: place)
-            for url in try FileManager.default.contentsOfDirectory(at: directory, includingPropertiesForKeys: nil) where url.pathExtension == "acl" {
+            for url in try FileManager.default.contentsOfDirectory(at: directory, includingPropertiesForKeys: nil)
+            where url.pathExtension == "acl" {
                 files += 1
                 let file = try ACLFile(Array(Data(contentsOf: url)), name: url.lastPathComponent)
                 let beside = url.deletingPathExtension().appendingPathExtension("expect")

@@ -36,11 +36,13 @@ import Testing
             case .deny(let rule): got = .denied(rule.map { policy.file.rules[$0].line } ?? 0)
             }
             guard got == expected else {
-                Issue.record("seed \(seed): \(client) \(access) \(topic) qos \(qos) retain \(retain): \(got), expected \(expected)\n\(text)")
+                Issue.record(
+                    "seed \(seed): \(client) \(access) \(topic) qos \(qos) retain \(retain): \(got), expected \(expected)\n\(text)")
                 return
             }
             let explanation = policy.explain(client, topic: topic, access: access, qos: qos, retain: retain)
-            let deciding = explanation.lines.first { $0.part == .decides || $0.part == .limited }.map { policy.file.rules[$0.rule].line } ?? 0
+            let deciding =
+                explanation.lines.first { $0.part == .decides || $0.part == .limited }.map { policy.file.rules[$0.rule].line } ?? 0
             guard explanation.decision == decision, deciding == expected.line else {
                 Issue.record("seed \(seed): \(client) \(access) \(topic): explained by line \(deciding), expected \(expected)\n\(text)")
                 return
@@ -81,7 +83,8 @@ import Testing
         var unwitnessed = 0
         for seed in UInt64(20_001)...20_120 {
             var random = ACLRandom(seed: seed)
-            let text = random.file(extended: true).split(separator: "\n").filter { $0.filter { $0 == "/" }.count < 3 }.joined(separator: "\n")
+            let text = random.file(extended: true).split(separator: "\n").filter { $0.filter { $0 == "/" }.count < 3 }.joined(
+                separator: "\n")
             let policy = try ACLPolicy(text: text)
             for _ in 0..<4 {
                 let client = random.client()
@@ -95,7 +98,9 @@ import Testing
                     let could = Array(filter.utf8).withUnsafeBytes { policy.couldEverRead(principal, filter: $0) }
                     let witness = readable.first { parsed.matches($0) }
                     if could { granted += 1 } else { refused += 1 }
-                    if let witness, !could { Issue.record("seed \(seed): \(client) \(filter) is refused, but \(witness) can be read\n\(text)") }
+                    if let witness, !could {
+                        Issue.record("seed \(seed): \(client) \(filter) is refused, but \(witness) can be read\n\(text)")
+                    }
                     if could, witness == nil {
                         unwitnessed += 1
                         // Several denies together, or values that the topics of this test don't hold.

@@ -63,7 +63,9 @@ struct ACLNaive {
         }
     }
 
-    private static func levels(_ filter: String) -> [String] { filter.split(separator: "/", omittingEmptySubsequences: false).map(String.init) }
+    private static func levels(_ filter: String) -> [String] {
+        filter.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+    }
 
     private static func old(_ words: [String], _ line: Int, _ variables: [String]) -> Rule {
         let access = words.count > 1 ? words[0] : "readwrite"

@@ -84,7 +84,8 @@ struct ACLRandom: RandomNumberGenerator {
             case 0, 1: (lines, inGroup) = (lines + ["user " + one(Self.users.filter { !$0.isEmpty })], false)
             case 3 where extended: (lines, inGroup) = (lines + ["group " + one(["ops", "all", "anna"])], true)
             case 4 where extended: (lines, inGroup) = (lines + [one(["everyone", "anonymous"])], false)
-            case 5 where extended && lines.count > 8: (lines, inGroup, inTenant) = (lines + ["tenant " + one(["acme", "globex", "a"])], false, true)
+            case 5 where extended && lines.count > 8:
+                (lines, inGroup, inTenant) = (lines + ["tenant " + one(["acme", "globex", "a"])], false, true)
             case 6...8 where inGroup: lines.append("member " + one(Self.users.filter { !$0.isEmpty }))
             case 9...10 where !inTenant: lines.append(oldRule("pattern"))
             case 11: lines.append(one(["", "# remark", "   "]))

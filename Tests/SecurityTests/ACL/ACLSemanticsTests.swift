@@ -52,7 +52,8 @@ import Testing
         let policy = try ACLPolicy(text: "pattern deny a/#\npattern read b/#\nuser bob\ntopic read a/x\ntopic deny b/x\n")
         #expect(policy.allows("bob", "c", .read, "a/x") && !policy.allows("bob", "c", .write, "a/x"))
         #expect(!policy.allows("bob", "c", .read, "a/y") && !policy.allows("eve", "c", .read, "a/x"))
-        #expect(!policy.allows("bob", "c", .read, "b/x") && policy.allows("bob", "c", .read, "b/y") && policy.allows("eve", "c", .read, "b/x"))
+        #expect(
+            !policy.allows("bob", "c", .read, "b/x") && policy.allows("bob", "c", .read, "b/y") && policy.allows("eve", "c", .read, "b/x"))
     }
 
     @Test("a rule of the user's for the other access leaves the matter to the patterns")
@@ -63,7 +64,8 @@ import Testing
 
     @Test("variables count only where they fill a level of a pattern")
     func wholeLevels() throws {
-        let policy = try ACLPolicy(text: "pattern read a/%u/%c/b\npattern read x%u/y\npattern read %c%u\npattern read %t/l\nuser bob\ntopic read t/%u\n")
+        let policy = try ACLPolicy(
+            text: "pattern read a/%u/%c/b\npattern read x%u/y\npattern read %c%u\npattern read %t/l\nuser bob\ntopic read t/%u\n")
         #expect(policy.allows("bob", "c1", .read, "a/bob/c1/b") && !policy.allows("bob", "c1", .read, "a/c1/bob/b"))
         #expect(policy.allows("bob", "c1", .read, "x%u/y") && !policy.allows("bob", "c1", .read, "xbob/y"))
         #expect(policy.allows("bob", "c1", .read, "%c%u") && !policy.allows("bob", "c1", .read, "c1bob"))
@@ -94,7 +96,8 @@ import Testing
     func wildcardNames() throws {
         let policy = try ACLPolicy(text: "pattern read all/#\npattern deny no\nuser b+b\ntopic read own\nuser bob\ntopic read own\n")
         #expect(policy.allows("b+b", "c", .read, "own") && policy.allows("bob", "c#", .read, "own"))
-        #expect(policy.decide("b+b", "c", .read, "all/x") == .deny(rule: nil) && policy.decide("bob", "#", .read, "all/x") == .deny(rule: nil))
+        #expect(
+            policy.decide("b+b", "c", .read, "all/x") == .deny(rule: nil) && policy.decide("bob", "#", .read, "all/x") == .deny(rule: nil))
         #expect(policy.decide("bob", "+", .read, "no") == .deny(rule: nil) && policy.decide(nil, "c+", .read, "all/x") == .deny(rule: nil))
         #expect(policy.explain(ACLClient(username: "bob", clientID: "+"), topic: "all/x", access: .read).isDeniedForName)
     }
@@ -106,13 +109,17 @@ import Testing
         #expect(!policy.allows(nil, "$SYS", .read, "$SYS/uptime") && policy.allows(nil, "c", .write, "$SYS/x"))
         #expect(!policy.allows(nil, "c", .read, "$SYS") && policy.allows(nil, "c", .read, "a/$SYS"))
         let explicit = try ACLPolicy(text: "topic read $SYS/#\ntopic deny #\n")
-        #expect(explicit.allows(nil, "c", .read, "$SYS/a") && explicit.allows(nil, "c", .read, "$SYS") && !explicit.allows(nil, "c", .read, "SYS"))
+        #expect(
+            explicit.allows(nil, "c", .read, "$SYS/a") && explicit.allows(nil, "c", .read, "$SYS")
+                && !explicit.allows(nil, "c", .read, "SYS"))
     }
 
     @Test("wildcards match as in topic filters")
     func wildcards() throws {
         let policy = try ACLPolicy(text: "topic read a/#\ntopic read +/x/+\ntopic read s//#\ntopic read /+\n")
-        for topic in ["a", "a/", "a/b/c", "q/x/", "/x/y", "s/", "s//t", "/", "/r"] { #expect(policy.allows(nil, "c", .read, topic), "\(topic)") }
+        for topic in ["a", "a/", "a/b/c", "q/x/", "/x/y", "s/", "s//t", "/", "/r"] {
+            #expect(policy.allows(nil, "c", .read, topic), "\(topic)")
+        }
         for topic in ["b", "q/x", "q/x/y/z", "s", "s/t", "r", "/r/"] { #expect(!policy.allows(nil, "c", .read, topic), "\(topic)") }
     }
 
@@ -151,7 +158,9 @@ import Testing
         let other = try ACLPolicy(text: "topic read #\n")
         let principal = other.principal(username: nil, clientID: "c")
         Array("a".utf8).withUnsafeBytes { topic in
-            #expect(one.check(principal, topic: topic, access: .read) == .deny(rule: nil) && other.check(principal, topic: topic, access: .read).isAllowed)
+            #expect(
+                one.check(principal, topic: topic, access: .read) == .deny(rule: nil)
+                    && other.check(principal, topic: topic, access: .read).isAllowed)
             #expect(!one.couldEverRead(principal, filter: topic))
         }
     }
@@ -161,7 +170,9 @@ import Testing
         let levels = (0...200).map { "\($0)" }
         let policy = try ACLPolicy(text: "topic read \(levels.joined(separator: "/"))\ntopic read x/#\n")
         #expect(policy.allows(nil, "c", .read, levels.joined(separator: "/")))
-        #expect(!policy.allows(nil, "c", .read, (levels + ["201"]).joined(separator: "/")) && !policy.allows(nil, "c", .read, levels.dropLast().joined(separator: "/")))
+        #expect(
+            !policy.allows(nil, "c", .read, (levels + ["201"]).joined(separator: "/"))
+                && !policy.allows(nil, "c", .read, levels.dropLast().joined(separator: "/")))
         #expect(policy.allows(nil, "c", .read, "x" + String(repeating: "/", count: 32_767)))
         #expect(!policy.allows(nil, "c", .read, String(repeating: "/", count: 65_535)))
     }
