@@ -13,19 +13,30 @@ extension ACLPolicy {
     ///
     /// Exact for a filter without wildcards. Else it errs on the side of more: an allow counts unless one single deny covers all
     /// that the allow and the filter have in common, so that several denies which only together leave nothing are not seen; and
-    /// the highest QoS among allows counts, though an own rule may lower it for some of the topics. Filters with wildcards that meet
-    /// more than `subscribeBudget` nodes of a large file are granted unseen. A message goes out with what `check` says in any case.
-    package func maxReadQoS(_ principal: ACLPrincipal, filter: UnsafeRawBufferPointer) -> QoS? {
+    /// the highest QoS among allows counts, though an own rule may lower it for some of the topics. A message goes out with what
+    /// `check` says in any case.
+    ///
+    /// - Parameter budget: Rules' nodes that may still be looked at, some 0.1 us each, and fewer after the call. Filters with
+    ///   wildcards are granted unseen when it is spent: let the filters of one SUBSCRIBE share `subscribeBudget`, and a client can't
+    ///   buy much time with a packet full of wildcards.
+    package func maxReadQoS(_ principal: ACLPrincipal, filter: UnsafeRawBufferPointer, budget: inout Int) -> QoS? {
         guard principal.policy == identity, !filter.isEmpty else { return nil }
         guard filter.contains(where: { $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "#") }) else {
             if case .allow(let qos) = check(principal, topic: filter, access: .read) { return qos } else { return nil }
         }
-        var search = ACLFilterSearch(self, principal, filter)
+        guard budget > 0 else { return .exactlyOnce }
+        var search = ACLFilterSearch(self, principal, filter, budget: budget)
+        defer { budget = search.budget }
         return search.run()
     }
 
-    /// Nodes that a SUBSCRIBE may cost: a few hundred microseconds.
-    package static let subscribeBudget = 20_000
+    package func maxReadQoS(_ principal: ACLPrincipal, filter: UnsafeRawBufferPointer) -> QoS? {
+        var budget = Self.subscribeBudget
+        return maxReadQoS(principal, filter: filter, budget: &budget)
+    }
+
+    /// What a SUBSCRIBE may cost: half a millisecond.
+    package static let subscribeBudget = 5_000
 
     /// Roots of the own lists and, if they count for this client, of the general ones.
     func roots(of principal: ACLPrincipal) -> (own: [UInt32], general: [UInt32]) {
@@ -58,12 +69,13 @@ private struct ACLFilterSearch {
     private var denying: [UInt32] = []
     /// What the filter and the visited node have in common.
     private var common: [Level] = []
-    private var budget = ACLPolicy.subscribeBudget
+    private(set) var budget: Int
     /// One more than the highest QoS found, 0 for no rule.
     private var limit: UInt8 = 0
     private var isDone: Bool { limit == 3 || budget <= 0 }
 
-    init(_ policy: ACLPolicy, _ principal: ACLPrincipal, _ filter: UnsafeRawBufferPointer) {
+    init(_ policy: ACLPolicy, _ principal: ACLPrincipal, _ filter: UnsafeRawBufferPointer, budget: Int) {
+        self.budget = budget
         self.policy = policy
         self.principal = principal
         (own, general) = policy.roots(of: principal)

@@ -93,10 +93,18 @@ import Testing
         check(policy, yes: ["b/+"], no: ["a/+", "c/+"], username: nil, tenant: "t")
     }
 
-    @Test("a filter that meets more rules than a SUBSCRIBE may cost is granted")
+    @Test("filters that meet more rules than a SUBSCRIBE may cost are granted unseen, exact ones never")
     func budget() throws {
-        let rules = (0..<30_000).map { "topic write s\($0)/a\n" }.joined()
+        let rules = (0..<ACLPolicy.subscribeBudget).map { "topic write s\($0)/a\n" }.joined()
         let policy = try ACLPolicy(text: "user u\n" + rules)
         #expect(policy.could("u", "c", "+/+") && !policy.could("u", "c", "s1/+") && !policy.could("u", "c", "s1/a"))
+        let principal = policy.principal(username: "u", clientID: "c")
+        var budget = 10
+        func granted(_ filter: String) -> QoS? {
+            Array(filter.utf8).withUnsafeBytes { policy.maxReadQoS(principal, filter: $0, budget: &budget) }
+        }
+        #expect(granted("s1/+") == nil && (1..<10).contains(budget))
+        #expect(granted("+/+") == .exactlyOnce && budget <= 0)
+        #expect(granted("s1/+") == .exactlyOnce && granted("s1/a") == nil)
     }
 }
