@@ -93,6 +93,8 @@ let package = Package(
         .executableTarget(
             name: "EmbeddedBroker", dependencies: ["Headwater", "MQTTModel", "TopicFence", nioCore], path: "Examples/EmbeddedBroker",
             swiftSettings: settings),
+        // benchmarks: small programs that print what they measure
+        .executableTarget(name: "acl-benchmark", dependencies: ["Security", "MQTTModel"], path: "Benchmarks/ACL", swiftSettings: settings),
         // tests
         .executableTarget(name: "lmdb-reader", dependencies: ["LMDB", "CLMDB"], path: "Tests/LMDBReader", swiftSettings: settings),
         tests("LMDBTests", ["LMDB", "CLMDB", "lmdb-reader"]),
@@ -106,11 +108,9 @@ let package = Package(
         tests("HeadwaterTests", ["Headwater", "headwater-cli", "BrokerTestKit", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, logging]),
         tests(
             "CrashTests", ["headwater-cli", "BrokerTestKit", "Storage", "LMDB", "MQTTWire", "MQTTModel"], resources: [.copy("Resources")]),
-        tests("InteropTests", ["Headwater", "BrokerTestKit", "MQTTModel"], resources: [.copy("Scripts")]),
-        tests(
-            "KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
-        tests(
-            "CommandTests", ["headwater-cli", "Storage", "Security", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
+        tests("InteropTests", ["Headwater", "BrokerTestKit", "Security", "MQTTWire", "MQTTModel"], resources: [.copy("Scripts")]),
+        tests("KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
+        tests("CommandTests", ["headwater-cli", "Storage", "Security", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
         tests("ConfigFileTests", ["ConfigFile", "Headwater", "KafkaBridge", "Admin", "MQTTModel"]),
         tests(
             "ExampleTests", ["EmbeddedBroker", "TopicFence", "Journal", "Headwater", "BrokerTestKit", "PluginAPI", "MQTTWire", "MQTTModel"]),

@@ -16,7 +16,7 @@ struct HeadwaterCommand: AsyncParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            RunCommand.self, CheckCommand.self, PubCommand.self, SubCommand.self, PasswdCommand.self, DbCommand.self,
-            DevKafkaCommand.self, HealthCommand.self,
+            RunCommand.self, CheckCommand.self, PubCommand.self, SubCommand.self, AclCommand.self, DbCommand.self, DevKafkaCommand.self,
+            HealthCommand.self,
         ])
 }
