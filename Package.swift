@@ -61,17 +61,16 @@ let package = Package(
         library("PluginAPI", ["MQTTModel", logging]),
         library("MQTTSession", ["MQTTModel", "MQTTWire", deque]),
         library("Transport", [nioCore, nioPosix, nioHTTP1, nioWebSocket]),
+        library("TLS", ["COpenSSL", nioCore]),
         library("LMDB", ["CLMDB"]),
         library("Storage", ["LMDB", "MQTTModel"]),
         library("Security", ["MQTTModel", "COpenSSL", "CArgon2"]),
         library("HTTPFetch", ["CCurl"]),
         // 2: the broker
-        library(
-            "Headwater",
-            [
-                "Transport", "MQTTSession", "MQTTWire", "Routing", "Storage", "PluginAPI", "MQTTModel",
-                nioCore, nioPosix, logging, lifecycle, deque, heap,
-            ]),
+        library("Headwater", [
+            "Transport", "TLS", "Security", "HTTPFetch", "MQTTSession", "MQTTWire", "Routing", "Storage", "PluginAPI", "MQTTModel",
+            nioCore, nioPosix, logging, lifecycle, deque, heap,
+        ]),
         // 3: what stands on the broker, or on its plugin API alone
         library("KafkaBridge", ["PluginAPI", "MQTTModel", "CRdKafka", logging]),
         library("Admin", ["Headwater", "PluginAPI", "Transport", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),
@@ -81,8 +80,8 @@ let package = Package(
         .executableTarget(
             name: "headwater-cli",
             dependencies: [
-                "Headwater", "Storage", "Security", "Admin", "ConfigFile", "KafkaBridge", "PluginAPI", "MQTTWire", "MQTTModel",
-                nioCore, nioPosix, logging, lifecycle, signals, arguments,
+                "Headwater", "Storage", "Security", "TLS", "Admin", "ConfigFile", "KafkaBridge", "PluginAPI", "MQTTWire", "MQTTModel",
+                "CPrivileges", nioCore, nioPosix, logging, lifecycle, signals, arguments,
             ],
             path: "Sources/headwater",
             swiftSettings: settings),
@@ -96,11 +95,13 @@ let package = Package(
         // benchmarks: small programs that print what they measure
         .executableTarget(name: "acl-benchmark", dependencies: ["Security", "MQTTModel"], path: "Benchmarks/ACL", swiftSettings: settings),
         // tests
+        .target(name: "TestAuthority", dependencies: ["COpenSSL"], path: "Tests/TestAuthority", swiftSettings: settings),
         .executableTarget(name: "lmdb-reader", dependencies: ["LMDB", "CLMDB"], path: "Tests/LMDBReader", swiftSettings: settings),
         tests("LMDBTests", ["LMDB", "CLMDB", "lmdb-reader"]),
         tests("StorageTests", ["Storage", "LMDB", "MQTTModel"]),
         tests("SecurityTests", ["Security", "MQTTModel", "COpenSSL"]),
         tests("HTTPFetchTests", ["HTTPFetch"]),
+        tests("TLSTests", ["TLS", "TestAuthority", "COpenSSL", nioCore, nioEmbedded, nioPosix]),
         tests("RoutingTests", ["Routing", "MQTTModel"]),
         tests("MQTTWireTests", ["MQTTWire", "MQTTModel"]),
         tests("MQTTSessionTests", ["MQTTSession", "MQTTModel", nioCore]),
@@ -108,9 +109,15 @@ let package = Package(
         tests("HeadwaterTests", ["Headwater", "headwater-cli", "BrokerTestKit", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, logging]),
         tests(
             "CrashTests", ["headwater-cli", "BrokerTestKit", "Storage", "LMDB", "MQTTWire", "MQTTModel"], resources: [.copy("Resources")]),
+        tests(
+            "DoorTests",
+            ["headwater-cli", "BrokerTestKit", "TestAuthority", "TLS", "Transport", "Security", "MQTTWire", "MQTTModel", nioCore, nioPosix],
+            resources: [.copy("Scripts"), .copy("Resources")]),
         tests("InteropTests", ["Headwater", "BrokerTestKit", "Security", "MQTTWire", "MQTTModel"], resources: [.copy("Scripts")]),
         tests("KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
-        tests("CommandTests", ["headwater-cli", "Storage", "Security", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
+        .executableTarget(
+            name: "privileges-probe", dependencies: ["CPrivileges"], path: "Tests/PrivilegesProbe", swiftSettings: settings),
+        tests("CommandTests", ["headwater-cli", "privileges-probe", "Storage", "Security", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
         tests("ConfigFileTests", ["ConfigFile", "Headwater", "KafkaBridge", "Admin", "MQTTModel"]),
         tests(
             "ExampleTests", ["EmbeddedBroker", "TopicFence", "Journal", "Headwater", "BrokerTestKit", "PluginAPI", "MQTTWire", "MQTTModel"]),

@@ -52,6 +52,8 @@ package struct TopicTree {
     package private(set) var generation: UInt64 = 1
     /// The generation that the last change beneath each root began; 1 before the first.
     private var lastChanges: [UInt32: UInt64] = [:]
+    /// The generation of the last `forgetMatches`; 1 before the first.
+    private var everythingChanged: UInt64 = 1
     /// Number of subscriptions.
     package private(set) var count = 0
     /// Number of nodes, roots included.
@@ -71,6 +73,12 @@ package struct TopicTree {
     private(set) var subscriberLimit = 0
 
     package init() {}
+
+    /// The subscriptions are the same, but what the caller has made of their matches is void.
+    package mutating func forgetMatches() {
+        generation &+= 1
+        everythingChanged = generation
+    }
 
     /// One more tree in the same tables, for good: a root costs a node of 32 bytes.
     package mutating func makeRoot() -> UInt32 { addNode(Node(parent: Self.none, level: Self.none)) }
@@ -145,7 +153,7 @@ package struct TopicTree {
     // MARK: - Questions
 
     /// The generation since which matches beneath a root give the same: what comes and goes beneath others changes nothing.
-    package func lastChange(beneath root: UInt32) -> UInt64 { lastChanges[root] ?? 1 }
+    package func lastChange(beneath root: UInt32) -> UInt64 { max(lastChanges[root] ?? 1, everythingChanged) }
 
     /// The subscription of a subscriber with a filter.
     package func find(_ pattern: UnsafeRawBufferPointer, root: UInt32, subscriber: UInt32) -> UInt32? {

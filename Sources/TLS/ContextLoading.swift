@@ -11,8 +11,10 @@ struct ContextLoading {
     private(set) var facts: [CertificateFacts] = []
     private(set) var warnings: [String] = []
 
-    /// Authenticated ciphers with forward secrecy; CBC at the end, for what devices still have.
-    static let defaultCipherList = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES"
+    /// Authenticated encryption with forward secrecy; CCM for small devices (RFC 7925).
+    static let defaultCipherList = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AESCCM"
+    /// TLS 1.1 has nothing better.
+    static let oldCipherList = "ECDHE+AES"
     static let pskCipherList = "kECDHEPSK+CHACHA20:kECDHEPSK+AES:kPSK+AESGCM:kPSK+CHACHA20:kPSK+AESCCM:kPSK+AES"
 
     init(_ configuration: TLSServerConfiguration) { self.configuration = configuration }
@@ -106,6 +108,7 @@ struct ContextLoading {
         if configuration.cipherList == nil, configuration.preSharedKeys != nil {
             list = configuration.certificates.isEmpty ? Self.pskCipherList : "\(list):\(Self.pskCipherList)"
         }
+        if configuration.cipherList == nil, configuration.minimumVersion < .v1_2 { list += ":\(Self.oldCipherList)" }
         if configuration.cipherList == nil { list += ":!aNULL:!eNULL" }
         // OpenSSL 3 has the digests of TLS 1.1 below its levels of security.
         if configuration.minimumVersion < .v1_2, !list.contains("@SECLEVEL") { list += ":@SECLEVEL=0" }

@@ -45,7 +45,7 @@ package struct TLSServerConfiguration: Sendable, Equatable {
     package var certificates: [CertificatePair] = []
     package var minimumVersion = TLSVersion.v1_2
     package var maximumVersion = TLSVersion.v1_3
-    /// For TLS 1.2 and older, in OpenSSL's syntax. `nil`: authenticated encryption with forward secrecy first, CBC last.
+    /// For TLS 1.2 and older, in OpenSSL's syntax. `nil`: authenticated encryption with forward secrecy alone, CBC only for TLS 1.1.
     package var cipherList: String?
     /// For TLS 1.3, names separated by colons. `nil`: OpenSSL's three. With pre-shared keys those of SHA-256 come first.
     package var cipherSuites: String?

@@ -47,6 +47,9 @@ package struct IPAddress: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
+    /// Whom limits by address count for: one /64 of IPv6 is one customer's, who has all of its addresses.
+    package var customer: IPAddress { isIPv4 ? self : masked(to: 64) }
+
     package var isIPv4: Bool { high == 0 && low >> 32 == 0xFFFF }
 
     /// With all but the first bits cleared.

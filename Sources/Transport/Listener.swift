@@ -7,7 +7,7 @@ package enum ListenAddress: Sendable {
     case unix(path: String)
 }
 
-/// An open listener: accepts connections and hands each channel, on its loop, to the initializer.
+/// An open listener: bound at once, and from `accept` on it hands each connection's channel, on its loop, to the initializer.
 package struct Listener: Sendable {
     package let name: String
     /// Port that the system chose, `nil` for a Unix socket.
@@ -15,28 +15,35 @@ package struct Listener: Sendable {
     private let channel: any Channel
     private let socketFile: UnixSocketFile?
 
-    /// - Parameter initialize: Called on the accepted channel's loop; throwing closes the channel.
+    /// - Parameters:
+    ///   - mayAccept: Asked before each round of accepting; `false` leaves those who come in the kernel's queue for a moment.
+    ///   - initialize: Called on the accepted channel's loop; throwing closes the channel.
     /// - Throws: The system's error when the address can't be bound, `UnixSocketFile.Fault` when it is another's socket.
     package static func open(
-        name: String, address: ListenAddress, group: any EventLoopGroup,
+        name: String, address: ListenAddress, group: any EventLoopGroup, mayAccept: @escaping @Sendable () -> Bool = { true },
         initialize: @escaping @Sendable (any Channel) throws -> Void
     ) async throws -> Listener {
         var bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.maxMessagesPerRead, value: 64)
+            .serverChannelOption(.autoRead, value: false)
             .serverChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(AcceptBackoff()) }
+                channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(AcceptBackoff(mayAccept: mayAccept)) }
             }
-            .childChannelOption(.recvAllocator, value: ReceiveAllocator())
-            .childChannelOption(.maxMessagesPerRead, value: 4)
             .childChannelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture { try initialize(channel) }
+                // Options set here cost a call each; given to the bootstrap, a chain of futures for each connection.
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.syncOptions?.setOption(.recvAllocator, value: ReceiveAllocator())
+                    try channel.syncOptions?.setOption(.maxMessagesPerRead, value: 4)
+                    try initialize(channel)
+                }
             }
         switch address {
         case .tcp(let host, let port):
             bootstrap = bootstrap
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-                .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+                // Sockets that are accepted have it from the one that listens.
+                .serverChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             let channel = try await bootstrap.bind(host: host, port: port).get()
             return Listener(name: name, port: channel.localAddress?.port, channel: channel, socketFile: nil)
         case .unix(let path):
@@ -44,6 +51,12 @@ package struct Listener: Sendable {
             let channel = try await bootstrap.bind(unixDomainSocketPath: path).get()
             return Listener(name: name, port: nil, channel: channel, socketFile: UnixSocketFile(bound: path))
         }
+    }
+
+    /// Lets those in who have connected meanwhile, and who come from now on.
+    package func accept() async throws {
+        try await channel.setOption(.autoRead, value: true).get()
+        channel.read()
     }
 
     /// Accepts no more connections; those that are open stay. Removes the socket file.

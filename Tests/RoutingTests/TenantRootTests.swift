@@ -180,4 +180,15 @@ struct TenantRootTests {
         let other = tree.makeRoot()
         #expect(other != root && other != TopicTree.firstRoot, "what is freed never was the root")
     }
+
+    @Test("what is made of matches is void beneath all roots when the caller says so")
+    func forgotten() {
+        var tree = TopicTree()
+        let root = tree.makeRoot()
+        let before = tree.generation
+        tree.forgetMatches()
+        #expect(tree.generation > before)
+        #expect(tree.lastChange(beneath: root) == tree.generation)
+        #expect(tree.lastChange(beneath: TopicTree.firstRoot) == tree.generation)
+    }
 }

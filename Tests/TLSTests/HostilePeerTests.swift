@@ -1,4 +1,5 @@
 import NIOCore
+import TestAuthority
 import Testing
 
 @testable import TLS

@@ -1,5 +1,6 @@
 import COpenSSL
 import NIOCore
+import TestAuthority
 import Testing
 
 @testable import TLS

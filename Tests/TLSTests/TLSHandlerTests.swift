@@ -3,6 +3,7 @@ import Glibc
 import NIOCore
 import NIOEmbedded
 import NIOPosix
+import TestAuthority
 import Testing
 
 @testable import TLS

@@ -1,5 +1,6 @@
 import Foundation
 import NIOCore
+import TestAuthority
 import Testing
 
 @testable import TLS

@@ -90,6 +90,7 @@ struct AddressRangeTests {
             let listener = try await Listener.open(name: "peers", address: address, group: group) {
                 continuation.yield(PeerAddress(of: $0))
             }
+            try await listener.accept()
             let bootstrap = ClientBootstrap(group: group)
             let client =
                 if let port = listener.port {

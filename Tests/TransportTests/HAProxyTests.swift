@@ -55,6 +55,7 @@ struct HAProxyTests {
                     try channel.pipeline.syncOperations.addHandler(Witness(header))
                 }
             }
+            try await listener.accept()
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         }
 

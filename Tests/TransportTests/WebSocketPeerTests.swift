@@ -42,6 +42,7 @@ struct WebSocketPeerTests {
                 try channel.pipeline.syncOperations.addHandler(Echo())
             }
         }
+        try await listener.accept()
         return (listener, try #require(listener.port))
     }
 

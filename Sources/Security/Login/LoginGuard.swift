@@ -70,6 +70,11 @@ package final class LoginGuard: Sendable {
                 users: RecencyTable(capacity: limits.maxEntries)))
     }
 
+    /// Whether an address is shut out now: asked before anything is done for a connection.
+    package func isBanned(_ address: LoginAddress, now: Int64) -> Bool {
+        address.isLocal ? false : state.withLock { ($0.addresses[address]?.bannedUntil ?? .min) > now }
+    }
+
     package func mayTry(address: LoginAddress, listener: String, user: [UInt8], now: Int64) -> LoginPermission {
         let pair = Self.pair(address, listener, user)
         return state.withLock { state in

@@ -4,6 +4,11 @@ package struct PSKTable: Sendable, CustomStringConvertible, CustomReflectable {
 
     init(_ keys: [[UInt8]: [UInt8]] = [:]) { self.keys = keys }
 
+    /// For a TLS library that wants them as texts; identities that are no UTF-8 can't be used there.
+    package func texts() -> [(identity: String, key: [UInt8])] {
+        keys.compactMap { identity, key in String(validating: identity, as: UTF8.self).map { ($0, key) } }
+    }
+
     package var count: Int { keys.count }
     package var description: String { "\(count) identities" }
     package var customMirror: Mirror { Mirror(self, children: ["count": count]) }
