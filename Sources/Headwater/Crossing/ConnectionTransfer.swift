@@ -8,10 +8,12 @@ import MQTTWire
 struct ConnectionTransfer: Sendable {
     /// A duplicate that keeps the socket open while the first channel is closed. Owned by the transfer.
     let descriptor: CInt
+    /// `nil`: plain TCP.
+    let wire: DetachedWire?
     let connect: Connect
     let admission: Admission
     let listener: ListenerProfile
-    let peerAddress: String
+    let peer: PeerFacts
     /// Bytes read after CONNECT.
     let unread: [UInt8]
 }
@@ -23,6 +25,7 @@ struct Admission: Sendable {
     let keepAliveIsServerChoice: Bool
     /// Authentication Data for CONNACK.
     let authenticationData: [UInt8]?
+    let credential: Credential
     /// Its CONNECT has been counted among those of its client and tenant.
     var isCounted = false
 }

@@ -13,7 +13,7 @@ extension BrokerLoop {
         let request = AuthenticationRequest(
             client: client, password: connect.password, method: connect.authenticationMethod, data: connect.authenticationData)
         let data = auth.authenticationData
-        ask(connection) { await authenticator.continueExchange(request, data: data) }
+        ask(connection) { LoginAnswer(await authenticator.continueExchange(request, data: data), username: client.username) }
     }
 
     /// AUTH on a connection that is up: the same exchange again, for credentials that age [MQTT-4.12.1-1].
@@ -30,27 +30,28 @@ extension BrokerLoop {
         switch auth.reason {
         case .reauthenticate where !isRunning:
             connection.extras?.isReauthenticating = true
-            ask(connection) { await authenticator.authenticate(request) }
+            ask(connection) { LoginAnswer(await authenticator.authenticate(request), username: client.username) }
         case .continueAuthentication where isRunning:
-            ask(connection) { await authenticator.continueExchange(request, data: data) }
+            ask(connection) { LoginAnswer(await authenticator.continueExchange(request, data: data), username: client.username) }
         default:
             protocolError(.protocolError, "AUTH out of order", on: connection)
         }
     }
 
-    func reauthenticated(_ connection: ConnectionHandler, _ decision: AuthenticationDecision) {
+    func reauthenticated(_ connection: ConnectionHandler, _ answer: LoginAnswer) {
         let method = connection.extras?.authenticationMethod
-        switch decision {
+        switch answer {
         case .challenge(let data):
             connection.send(.auth(Auth(reason: .continueAuthentication, authenticationMethod: method, authenticationData: data)))
-        case .accept(_, _, let tenant) where tenant != nil && tenant != connection.client?.tenant:
+        case .accept(let login) where login.tenant != nil && login.tenant != connection.client?.tenant:
             protocolError(.notAuthorized, "re-authentication as a client of another tenant", on: connection)
-        case .accept(_, let data, _):
+        case .accept(let login):
             connection.extras?.isReauthenticating = false
             connection.extras?.authenticationRounds = 0
-            connection.send(.auth(Auth(reason: .success, authenticationMethod: method, authenticationData: data)))
-        case .refuse(let code):
-            protocolError(code, "re-authentication", on: connection)  // [MQTT-4.12.1-2]
+            connection.send(.auth(Auth(reason: .success, authenticationMethod: method, authenticationData: login.data)))
+        case .lookAgain: break  // nothing waits here
+        case .refuse(let refusal):
+            protocolError(refusal.code, "re-authentication", on: connection)  // [MQTT-4.12.1-2]
         }
     }
 

@@ -4,6 +4,8 @@ import MQTTSession
 import MQTTWire
 import NIOCore
 import PluginAPI
+import Security
+import TLS
 import Transport
 
 /// CONNECT: checks, authentication, the way to the session's loop, and CONNACK.
@@ -16,7 +18,9 @@ extension BrokerLoop {
         let isAssigned = connect.clientID.isEmpty
         if isAssigned {
             // [MQTT-3.1.3-7] [MQTT-3.1.3-8]: without an identifier there is no session to keep; 3.1 wants one always
-            guard connect.protocolVersion == .v5 || (connect.protocolVersion == .v3_1_1 && connect.cleanStart) else {
+            let identity = connection.listener.configuration.identity
+            let isNamedElsewhere = identity.clientID != nil || identity.usesUsernameAsClientID
+            guard connect.protocolVersion == .v5 || (connect.protocolVersion == .v3_1_1 && connect.cleanStart) || isNamedElsewhere else {
                 return refuse(.clientIdentifierNotValid, "empty client identifier", on: connection)
             }
             connect.clientID = Self.makeClientID()
@@ -28,78 +32,113 @@ extension BrokerLoop {
             requestedSeconds: Int(connect.keepAliveSeconds), maxSeconds: configuration.sessions.maxKeepAliveSeconds)
         let client = ClientInfo(
             clientID: connect.clientID, username: connect.username, protocolVersion: connect.protocolVersion,
-            peerAddress: connection.peerAddress, listener: connection.listener.configuration.name,
+            peerAddress: connection.peer.address, listener: connection.listener.configuration.name,
             keepAliveSeconds: keepAlive.seconds)
         connection.client = client
         let admission = Admission(
-            client: client, assignedClientID: isAssigned, keepAliveIsServerChoice: keepAlive.isServerChoice, authenticationData: nil)
+            client: client, assignedClientID: isAssigned, keepAliveIsServerChoice: keepAlive.isServerChoice, authenticationData: nil,
+            credential: .anonymous)
         for hook in hooks.connect {
             if case .refuse(let code) = hook.clientConnecting(client) { return refuse(code, "plugin", on: connection) }
         }
-        if let method = connect.authenticationMethod, authenticator?.methods.contains(method) != true {
-            return refuse(.badAuthenticationMethod, "authentication method is not offered", on: connection)  // [MQTT-4.12.0-1]
-        }
-        guard let authenticator else {
-            guard connection.listener.configuration.allowsAnonymous else {
-                return refuse(.notAuthorized, "listener does not allow anonymous clients", on: connection)
-            }
-            return admitted(connect, admission, on: connection, unread: unread)
-        }
-        if connect.username == nil, connect.password == nil, connect.authenticationMethod == nil,
-            connection.listener.configuration.allowsAnonymous
-        {
-            return admitted(connect, admission, on: connection, unread: unread)
-        }
-        let request = AuthenticationRequest(
-            client: client, password: connect.password, method: connect.authenticationMethod, data: connect.authenticationData)
-        connection.withExtras {
-            $0.connect = connect
-            $0.admission = admission
-        }
-        ask(connection) { await authenticator.authenticate(request) }
+        decide(connect, admission, on: connection, unread: unread)
     }
 
-    /// Runs an authenticator off the loop; the connection reads nothing meanwhile.
-    func ask(_ connection: ConnectionHandler, _ question: @escaping @Sendable () async -> AuthenticationDecision) {
+    private func decide(
+        _ connect: Connect, _ admission: Admission, on connection: ConnectionHandler, unread: Slice<UnsafeRawBufferPointer>?
+    ) {
+        switch look(at: connect, of: admission.client, on: connection) {
+        case .accept(let login): loggedIn(login, connect, admission, on: connection, unread: unread)
+        case .refuse(let refusal): refuse(refusal, admission.client, on: connection)
+        case .ask(let question):
+            connection.withExtras {
+                $0.connect = connect
+                $0.admission = admission
+            }
+            ask(connection, question)
+        }
+    }
+
+    /// Asks off the loop; the connection reads nothing meanwhile.
+    func ask(_ connection: ConnectionHandler, _ question: @escaping @Sendable () async -> LoginAnswer) {
         let wasConnected = connection.phase == .connected
         if !wasConnected { connection.phase = .authenticating }
         connection.pause()
         let reference = connection.reference
         let node = nodes[index]
         Task {
-            let decision = await question()
-            node.eventLoop.execute { node.bound.value?.authenticated(reference, decision) }
+            let answer = await question()
+            node.eventLoop.execute { node.bound.value?.answered(reference, answer) }
         }
     }
 
-    private func authenticated(_ reference: ConnectionReference, _ decision: AuthenticationDecision) {
+    private func answered(_ reference: ConnectionReference, _ answer: LoginAnswer) {
         beginWork()
         guard let connection = connections[reference], connection.phase < .closing else { return }
         connection.unpause()
-        if connection.phase == .connected { return reauthenticated(connection, decision) }
+        if connection.phase == .connected { return reauthenticated(connection, answer) }
         guard let connect = connection.extras?.connect, let admission = connection.extras?.admission else { return }
-        let client = admission.client
-        switch decision {
-        case .refuse(let code):
-            refuse(code, "authentication", on: connection)
+        switch answer {
+        case .lookAgain: decide(connect, admission, on: connection, unread: nil)
+        case .refuse(let refusal):
+            refuse(refusal, admission.client, on: connection)
         case .challenge(let data):
             connection.phase = .exchanging
             connection.withExtras { $0.authenticationMethod = connect.authenticationMethod }
             connection.send(.auth(Auth(
                 reason: .continueAuthentication, authenticationMethod: connect.authenticationMethod, authenticationData: data)))
-        case .accept(let username, let data, let tenant):
-            let accepted = client.accepted(as: username, of: tenant)
-            connection.client = accepted
+        case .accept(let login):
             connection.extras?.connect = nil
             connection.extras?.admission = nil
             connection.phase = .awaitingConnect
-            admitted(
-                connect,
-                Admission(
-                    client: accepted, assignedClientID: admission.assignedClientID,
-                    keepAliveIsServerChoice: admission.keepAliveIsServerChoice, authenticationData: data),
-                on: connection, unread: nil as Slice<UnsafeRawBufferPointer>?)
+            loggedIn(login, connect, admission, on: connection, unread: nil as Slice<UnsafeRawBufferPointer>?)
         }
+    }
+
+    private func refuse(_ refusal: LoginRefusal, _ client: ClientInfo, on connection: ConnectionHandler) {
+        if let failure = refusal.failure { loginFailed(failure, client) }
+        refuse(refusal.code, refusal.why, on: connection)
+    }
+
+    /// The client is who it is: now its names, as the listener wants them, and its tenant.
+    private func loggedIn(
+        _ login: Login, _ connect: Connect, _ admission: Admission, on connection: ConnectionHandler, unread: Slice<UnsafeRawBufferPointer>?
+    ) {
+        let client = admission.client
+        let listener = connection.listener
+        let identity = connection.wire?.identity
+        let naming = security[listener.index].tenantNaming
+        guard
+            case .tenant(let tenant, let shortName) = naming.decide(
+                login, identity: identity, serverName: identity?.serverName ?? connection.peer.proxiedServerName)
+        else { return refuse(.notAuthorized, "nothing says whose device it is (tenant)", on: connection) }
+        let username = shortName ?? login.username
+        var connect = connect
+        if let source = listener.configuration.identity.clientID {
+            guard case .name(let name) = proven(source, of: connection) else {
+                return refuse(.clientIdentifierNotValid, "the certificate or key names no client identifier", on: connection)
+            }
+            connect.clientID = name
+        } else if listener.configuration.identity.usesUsernameAsClientID {
+            guard let username, !username.isEmpty else {
+                return refuse(.clientIdentifierNotValid, "without a user name there is no client identifier", on: connection)
+            }
+            connect.clientID = username
+        }
+        if connect.clientID.utf8.count > configuration.limits.maxClientIDBytes {
+            return refuse(.clientIdentifierNotValid, "the client identifier is too long", on: connection)
+        }
+        let accepted = ClientInfo(
+            tenant: tenant, clientID: connect.clientID, username: username,
+            protocolVersion: client.protocolVersion, peerAddress: client.peerAddress, listener: client.listener,
+            keepAliveSeconds: client.keepAliveSeconds)
+        connection.client = accepted
+        admitted(
+            connect,
+            Admission(
+                client: accepted, assignedClientID: admission.assignedClientID, keepAliveIsServerChoice: admission.keepAliveIsServerChoice,
+                authenticationData: login.data, credential: login.credential),
+            on: connection, unread: unread)
     }
 
     /// Authenticated: to the loop where the session lives, or where it will.
@@ -117,16 +156,15 @@ extension BrokerLoop {
         let home = nodes.count == 1 ? index : directory.home(of: key, orClaimFor: index)
         guard home != index else { return attach(connection, connect, admission) }
         let unread = unread.map { Array($0) } ?? connection.takeUnread()
-        let descriptor = connection.leave()
-        guard descriptor >= 0 else {
-            strangerLog.line(.error, "connection can't move to its session, no descriptor free", nowMilliseconds: clock.monotonicMilliseconds,
-                metadata: ["client": "\(key.clientID)", "peer": "\(connection.peerAddress)"])
+        guard let (descriptor, wire) = connection.leave() else {
+            strangerLog.line(.error, "connection can't move to its session: no descriptor is free, or it reads too slowly", nowMilliseconds: clock.monotonicMilliseconds,
+                metadata: ["client": "\(key.clientID)", "peer": "\(connection.peer.address)"])
             return connection.closeNow()
         }
         write(
             .adopt(ConnectionTransfer(
-                descriptor: descriptor, connect: connect, admission: admission, listener: connection.listener,
-                peerAddress: connection.peerAddress, unread: unread)),
+                descriptor: descriptor, wire: wire, connect: connect, admission: admission, listener: connection.listener,
+                peer: connection.peer, unread: unread)),
             to: home)
     }
 
@@ -138,8 +176,14 @@ extension BrokerLoop {
             guard let loop = node.bound.value else { throw ChannelError.ioOnClosedChannel }
             totals.movedConnection(of: transfer.listener)
             channel.closeFuture.whenComplete { _ in totals.releaseConnection(of: transfer.listener) }
+            var wire: Wire?
+            if let detached = transfer.wire {
+                let tls = detached.tls?.take().map { TLSHandler(engine: $0, scratch: loop.tlsScratch) }
+                if let tls { try channel.pipeline.syncOperations.addHandler(tls) }
+                wire = Wire(tls: tls, webSocket: detached.webSocket)
+            }
             let handler = ConnectionHandler(
-                loop: loop, listener: transfer.listener, peerAddress: transfer.peerAddress, transfer: transfer)
+                loop: loop, listener: transfer.listener, peer: transfer.peer, wire: wire, transfer: transfer)
             try channel.pipeline.syncOperations.addHandler(handler)
         }
     }
@@ -186,6 +230,9 @@ extension BrokerLoop {
         }
         let session = existing ?? begin(key, tenantNumber: client.tenantNumber)
         let isPresent = existing != nil
+        connection.halfOpen = nil
+        if case .password = admission.credential { connection.withExtras { $0.credential = admission.credential } }
+        setAccess(of: session, client: client, listener: connection.listener)
         take(connect, into: session)
         if !isPresent, session.isPersistent { beginStoring(session) }
         connection.session = session
@@ -211,6 +258,7 @@ extension BrokerLoop {
         // What CONNACK says is a fact: a session that was there is in the store already, whatever becomes of this change.
         if let ledger, operationCount > before, !ledger.hasFailed { ledger.hold(connection) }
         startKeepAlive(connection, client.keepAliveSeconds)
+        endWithCredential(connection, admission.credential)
         sendConnAck(connection, connect, admission, isPresent: isPresent, session: session)
         clientLog.line(.info, "connected", nowMilliseconds: clock.monotonicMilliseconds, metadata: [
             "client": "\(client.clientID)", "user": "\(client.username ?? "")", "peer": "\(client.peerAddress)",
@@ -248,6 +296,13 @@ extension BrokerLoop {
         addTimer(.keepAlive, slot: connection.slot, serial: connection.serial, afterMilliseconds: limit)
     }
 
+    /// A token that ends takes its connection along.
+    private func endWithCredential(_ connection: ConnectionHandler, _ credential: Credential) {
+        guard case .token(let expires?) = credential else { return }
+        let wait = UInt64(max(0, expires - clock.unixMilliseconds))
+        addTimer(.credentialEnd, slot: connection.slot, serial: connection.serial, afterMilliseconds: min(wait, 1 << 40))
+    }
+
     private func sendConnAck(
         _ connection: ConnectionHandler, _ connect: Connect, _ admission: Admission, isPresent: Bool, session: Session
     ) {
@@ -274,7 +329,7 @@ extension BrokerLoop {
         count(for: connection.client?.tenantNumber ?? 0) { $0.connectionsRefused += 1 }
         strangerLog.line(.notice, "connection refused", nowMilliseconds: clock.monotonicMilliseconds, metadata: [
             "client": "\(connection.client?.clientID ?? "")", "user": "\(connection.client?.username ?? "")",
-            "peer": "\(connection.peerAddress)", "listener": "\(connection.listener.configuration.name)",
+            "peer": "\(connection.peer.address)", "listener": "\(connection.listener.configuration.name)",
             "code": "\(code)", "why": "\(why)",
         ])
         var answer = ConnAck(reason: code)

@@ -196,12 +196,12 @@ extension BrokerLoop {
     }
 
     /// The message in flight under `id` can't be sent to this client.
-    private func giveUp(_ id: UInt16, of session: Session) {
+    private func giveUp(_ id: UInt16, of session: Session, _ reason: BrokerStatistics.DropReason = .packetTooLarge) {
         let delivery = session.outbound.delivery(of: id)
         guard session.outbound.abandon(id), let delivery else { return }
         unstore(delivery, of: session)
         counters.statistics.inflightMessages &-= 1
-        dropped(.packetTooLarge, of: session)
+        dropped(reason, of: session)
     }
 
     // MARK: Draining
@@ -217,7 +217,11 @@ extension BrokerLoop {
             case .awaitingPubComp:
                 sendAcknowledgement(on: connection, type: 0x62, packetID: next.id)
             case .awaitingPubAck, .awaitingPubRec:
-                if !send(next.delivery, on: connection, packetID: next.id, isRepeat: true) { giveUp(next.id, of: session) }
+                if !mayReceive(next.delivery.message, session) {
+                    giveUp(next.id, of: session, .notAuthorized)
+                } else if !send(next.delivery, on: connection, packetID: next.id, isRepeat: true) {
+                    giveUp(next.id, of: session)
+                }
             }
         }
         while connection.unsentBytes < Self.unsentLimit, let first = session.pending.first {
@@ -244,6 +248,10 @@ extension BrokerLoop {
     }
 
     private func sendFromQueue(_ delivery: Delivery, to session: Session, on connection: ConnectionHandler) {
+        if !delivery.isReleased, !mayReceive(delivery.message, session) {
+            unstore(delivery, of: session)
+            return dropped(.notAuthorized, of: session)
+        }
         if let client = connection.client, !hooks.authorizeDelivery.isEmpty, !delivery.isReleased {
             for hook in hooks.authorizeDelivery where !hook.mayReceive(client, message: delivery.message) {
                 unstore(delivery, of: session)

@@ -118,11 +118,21 @@ extension BrokerLoop {
         }
     }
 
-    /// One connection more than the limits allow; it is closed at once.
-    func turnedAway(_ peerAddress: String, listener: ListenerProfile) {
+    /// A peer that does not come as far as a connection: a limit, a header, a handshake or an upgrade is in its way.
+    func turnedAway(_ peerAddress: String, listener: ListenerProfile, why: String) {
         strangerLog.line(.notice, "connection refused", nowMilliseconds: MessageClock.now.monotonicMilliseconds, metadata: [
-            "peer": "\(peerAddress)", "listener": "\(listener.configuration.name)", "why": "as many connections as the limits allow",
+            "peer": "\(peerAddress)", "listener": "\(listener.configuration.name)", "why": "\(why)",
         ])
+    }
+
+    /// Frames that are none [RFC 6455 section 7.1.7]: the close frame with the reason is on its way.
+    func webSocketFailed(_ connection: ConnectionHandler, _ why: String) {
+        counters.statistics.webSocketFailures += 1
+        strangerLog.line(.notice, "WebSocket failed", nowMilliseconds: clock.monotonicMilliseconds, metadata: [
+            "peer": "\(connection.peer.address)", "listener": "\(connection.listener.configuration.name)", "why": "\(why)",
+        ])
+        // Not a protocol error of MQTT: behind the close frame there must be no DISCONNECT.
+        doom(connection, DisconnectReason(cause: .connectionLost, code: .malformedPacket))
     }
 
     /// The channel has closed.
@@ -135,14 +145,15 @@ extension BrokerLoop {
 
     func connectTimedOut(_ connection: ConnectionHandler) {
         guard connection.phase < .connected else { return }
-        refuseSilently(connection, "no complete CONNECT within \(configuration.limits.connectTimeoutSeconds) s")
+        let what = connection.phase == .awaitingConnect ? "no complete CONNECT" : "the login was not decided"
+        refuseSilently(connection, "\(what) within \(configuration.limits.connectTimeoutSeconds) s")
         connection.closeNow()
     }
 
     /// Closes a connection that is not worth an answer.
     func refuseSilently(_ connection: ConnectionHandler, _ why: String) {
         strangerLog.line(.notice, "connection refused", nowMilliseconds: clock.monotonicMilliseconds,
-            metadata: ["peer": "\(connection.peerAddress)", "listener": "\(connection.listener.configuration.name)", "why": "\(why)"])
+            metadata: ["peer": "\(connection.peer.address)", "listener": "\(connection.listener.configuration.name)", "why": "\(why)"])
         connection.beginClosing()
     }
 

@@ -77,7 +77,9 @@ extension BrokerLoop {
         if let quota = connection.quota, !charge(fields, to: quota, of: connection) {
             return refusePublish(fields, .quotaExceeded, .quota, on: connection)
         }
-        if routes[route].isReserved { return refusePublish(fields, .notAuthorized, .notAuthorized, on: connection) }
+        if routes[route].isReserved || !mayPublish(topic, route: route, qos: qos, retain: fields.retain, session: session) {
+            return refusePublish(fields, .notAuthorized, .notAuthorized, on: connection)
+        }
         if !hooks.authorizePublish.isEmpty, let client = connection.client {
             for hook in hooks.authorizePublish {
                 if case .deny(let code) = hook.mayPublish(client, topic: topic, qos: qos, isRetained: fields.retain) {

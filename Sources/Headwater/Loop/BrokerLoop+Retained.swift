@@ -168,6 +168,11 @@ extension BrokerLoop {
 
     private func send(_ message: Message, of replay: RetainedReplay, to session: Session) {
         guard !message.isExpired(atMilliseconds: clock.monotonicMilliseconds) else { return }
+        var qos = min(message.qos, replay.qos)
+        if let access = session.access {
+            guard mayStillBeThere(message), let allowed = message.withParts({ topic, _, _ in access.readQoS(topic, isReplay: true) }) else { return }
+            qos = min(qos, allowed)
+        }
         // What has replaced it since the page was made came as a live message: the old one must not come after it. Of
         // another loop's topics that is not known here.
         if replay.pageShard == index {
@@ -176,9 +181,15 @@ extension BrokerLoop {
         }
         Publication.with(message, source: nil, nowMilliseconds: clock.monotonicMilliseconds) { publication in
             deliver(
-                &publication, to: session, qos: min(message.qos, replay.qos), retain: true,
+                &publication, to: session, qos: qos, retain: true,
                 identifiers: replay.subscriptionID == 0 ? nil : [replay.subscriptionID], share: nil, fansOut: false)
         }
+    }
+
+    /// Whether who has left it might leave it now. What comes from the store has no publisher any more, and stays.
+    private func mayStillBeThere(_ message: Message) -> Bool {
+        guard let publisher = message.publisher else { return true }
+        return message.withParts { topic, _, _ in mayPublishWill(topic, qos: message.qos, retain: true, client: publisher) }
     }
 
     func answer(_ query: RetainedQuery) { write(.retainedPage(page(for: query)), to: Int(query.session.loop)) }

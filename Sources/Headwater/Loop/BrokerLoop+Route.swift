@@ -43,9 +43,11 @@ extension BrokerLoop {
                         identifiers = Int32(entry.identifiers.count)
                         entry.identifiers.append(Array(matches.identifiers(of: match)))
                     }
+                    let allowed = session.access.map { $0.readQoS(topic) } ?? .exactlyOnce
                     entry.targets.append(RouteTarget(
-                        session: Unmanaged.passUnretained(session), identifiers: identifiers, qos: match.qos,
-                        retainAsPublished: match.retainAsPublished, noLocalAll: match.noLocalAll, noLocalSome: match.noLocalSome))
+                        session: Unmanaged.passUnretained(session), identifiers: identifiers, qos: min(match.qos, allowed ?? .atMostOnce),
+                        retainAsPublished: match.retainAsPublished, noLocalAll: match.noLocalAll, noLocalSome: match.noLocalSome,
+                        isAllowed: allowed != nil))
                 case .share:
                     entry.shareSlots.append(match.subscriber)
                     entry.isStored = ledger != nil
@@ -204,6 +206,10 @@ extension BrokerLoop {
         }
         let retain = target.retainAsPublished && publication.isRetained
         if publication.storage != nil, isExcluded(session, from: publication) { return }
+        guard target.isAllowed else {
+            counters.statistics.deliveriesDue &+= 1
+            return dropped(.notAuthorized, of: session)
+        }
         deliver(&publication, to: session, qos: qos, retain: retain, identifiers: identifiers, share: nil, fansOut: fansOut)
     }
 }

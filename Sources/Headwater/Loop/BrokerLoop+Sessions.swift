@@ -150,6 +150,13 @@ extension BrokerLoop {
         let will = planned.will
         guard let topic = try? TopicName(will.topic) else { return nil }
         var text = will.topic
+        let isAllowed = text.withUTF8 {
+            mayPublishWill(UnsafeRawBufferPointer($0), qos: will.qos, retain: will.retain, client: planned.client)
+        }
+        guard isAllowed else {
+            refused(.notAuthorized, tenant: session.tenantNumber)
+            return nil
+        }
         for hook in hooks.authorizePublish {
             let decision = text.withUTF8 {
                 hook.mayPublish(planned.client, topic: UnsafeRawBufferPointer($0), qos: will.qos, isRetained: will.retain)

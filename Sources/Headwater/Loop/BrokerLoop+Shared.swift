@@ -155,8 +155,13 @@ extension BrokerLoop {
     private func deliver(
         _ publication: inout Publication, of reference: ShareReference, to session: Session, options: SubscriptionOptions
     ) {
+        let allowed: QoS? = session.access.map { $0.readQoS(publication.topic) } ?? .exactlyOnce
+        guard let allowed else {
+            counters.statistics.deliveriesDue &+= 1
+            return dropped(.notAuthorized, of: session)
+        }
         deliver(
-            &publication, to: session, qos: min(publication.qos, options.qos),
+            &publication, to: session, qos: min(publication.qos, options.qos, allowed),
             retain: options.retainAsPublished && publication.isRetained,
             identifiers: options.subscriptionID == 0 ? nil : [options.subscriptionID], share: reference, fansOut: false)
     }

@@ -3,6 +3,7 @@ import MQTTSession
 import MQTTWire
 import PluginAPI
 import Routing
+import Security
 
 /// SUBSCRIBE and UNSUBSCRIBE, and what the other loops hear of it.
 extension BrokerLoop {
@@ -11,8 +12,9 @@ extension BrokerLoop {
         let before = operationCount
         var reasons: [ReasonCode] = []
         var replays: [(TopicFilter, QoS)] = []
+        var budget = ACLPolicy.subscribeBudget
         for entry in subscribe.entries {
-            let reason = add(entry, identifier: subscribe.subscriptionID ?? 0, of: session, client: client, replays: &replays)
+            let reason = add(entry, identifier: subscribe.subscriptionID ?? 0, of: session, client: client, replays: &replays, budget: &budget)
             reasons.append(connection.version == .v5 || !reason.isError ? reason : .unspecifiedError)
         }
         if operationCount > before { ledger?.hold(connection) }
@@ -22,12 +24,20 @@ extension BrokerLoop {
 
     private func add(
         _ entry: Subscribe.Entry, identifier: UInt32, of session: Session, client: ClientInfo,
-        replays: inout [(TopicFilter, QoS)]
+        replays: inout [(TopicFilter, QoS)], budget: inout Int
     ) -> ReasonCode {
         guard let filter = try? TopicFilter(entry.filter), filter.levelCount <= decodeLimits.maxTopicLevels else {
             return .topicFilterInvalid
         }
         var qos = min(entry.qos, QoS(rawValue: UInt8(configuration.sessions.maxQoS)) ?? .exactlyOnce)
+        if let access = session.access {
+            if let granted = access.grant(filter, budget: &budget) {
+                qos = min(qos, granted)
+            } else if filter.isShared || configuration.listeners[access.listener].refusesHopelessSubscriptions {
+                // A member of a shared group that may read nothing would take the others' messages away.
+                return .notAuthorized
+            }
+        }
         for hook in hooks.authorizeSubscribe {
             switch hook.maySubscribe(client, filter: filter, qos: qos) {
             case .grant(let granted): qos = min(qos, granted)

@@ -6,6 +6,8 @@ import MQTTWire
 import NIOCore
 import PluginAPI
 import Routing
+import Security
+import TLS
 import Storage
 
 /// One node of the in-process cluster: an event loop with its connections, its sessions, its topic tree and its shard
@@ -22,6 +24,11 @@ final class BrokerLoop {
     let hooks: HookTable
     let authenticator: (any Authenticator)?
     let tenantDirectory: TenantDirectory
+    let halfOpen: HalfOpenConnections
+    let loginGuard: LoginGuard
+    let hashingPool: HashingPool
+    let turnstile: HandshakeTurnstile
+    let tlsScratch = TLSScratch()
     let quotas: QuotaBook
     let logger: Logger
     let eventLoop: any EventLoop
@@ -43,6 +50,8 @@ final class BrokerLoop {
     @exclusivity(unchecked) var strangerLog: LogLimiter
     @exclusivity(unchecked) var clientLog: LogLimiter
 
+    /// By listener, in their order.
+    @exclusivity(unchecked) var security: [ListenerSecurity]
     @exclusivity(unchecked) var connections = ConnectionTable()
     @exclusivity(unchecked) var sessionsByKey: [SessionKey: Session] = [:]
     /// What each slot of the tree stands for. The first ones are the loops.
@@ -76,6 +85,12 @@ final class BrokerLoop {
     @exclusivity(unchecked) var images = ImageCache()
     @exclusivity(unchecked) var propertyScratch: [UInt8] = []
     @exclusivity(unchecked) var scratch: [UInt8] = []
+    /// What is sent through TLS or WebSocket, on its way from the output to the socket; a frame on its way into a record; packets out
+    /// of frames, and what the frames want answered.
+    @exclusivity(unchecked) var sealed = ByteBuffer()
+    @exclusivity(unchecked) var frame = ByteBuffer()
+    @exclusivity(unchecked) var unframed = ByteBuffer()
+    @exclusivity(unchecked) var replies: [UInt8] = []
     @exclusivity(unchecked) var holds = HeldPublishes()
     /// Token of the publish that plugins have held last.
     @exclusivity(unchecked) var lastHold: UInt64 = 0
@@ -125,6 +140,11 @@ final class BrokerLoop {
         totals = shared.totals
         authenticator = shared.authenticator
         tenantDirectory = shared.tenants
+        halfOpen = shared.halfOpen
+        loginGuard = shared.loginGuard
+        hashingPool = shared.hashingPool
+        turnstile = HandshakeTurnstile(eventLoop: node.eventLoop, halfOpen: shared.halfOpen)
+        security = shared.security
         quotas = shared.quotas
         logger = shared.logger
         hooks = HookTable(shared.plugins.map { $0.makeLoopHooks(loop: node.index) })
@@ -313,7 +333,7 @@ final class BrokerLoop {
         var extras: Session.Extras? { session(atSlot: timer.slot, serial: timer.serial)?.extras }
         switch timer.purpose {
         case .connectTimeout: return connection.map { $0.phase < .connected } ?? false
-        case .keepAlive: return connection?.phase == .connected
+        case .keepAlive, .credentialEnd: return connection?.phase == .connected
         case .closeLingering: return connection != nil
         case .sessionEnd: return extras?.endsAtMilliseconds == timer.deadlineMilliseconds
         case .will: return extras?.will?.dueAtMilliseconds == timer.deadlineMilliseconds
@@ -364,6 +384,9 @@ final class BrokerLoop {
             if let session = session(atSlot: timer.slot, serial: timer.serial) { publishWillIfDue(session) }
         case .stalledReceiver:
             if let session = session(atSlot: timer.slot, serial: timer.serial) { checkProgress(session) }
+        case .credentialEnd:
+            connections[timer.slot, UInt32(truncatingIfNeeded: timer.serial)]?.close(
+                DisconnectReason(cause: .administrative, code: .maximumConnectTime), detail: "the token has expired")
         case .quotaWait:
             if let connection = connections[timer.slot, UInt32(truncatingIfNeeded: timer.serial)] { endQuotaWait(of: connection) }
         case .retainedSweep:

@@ -35,6 +35,8 @@ final class ConnectionHandler: ChannelInboundHandler {
         /// CONNECT and what is known of the client, while an authenticator decides.
         @exclusivity(unchecked) var connect: Connect?
         @exclusivity(unchecked) var admission: Admission?
+        /// What the client was let in with, where that has to be looked up again; `nil`: nothing, or what `wire` knows.
+        @exclusivity(unchecked) var credential: Credential?
         @exclusivity(unchecked) var authenticationMethod: String?
         @exclusivity(unchecked) var authenticationRounds = 0
         @exclusivity(unchecked) var isReauthenticating = false
@@ -45,7 +47,9 @@ final class ConnectionHandler: ChannelInboundHandler {
     unowned(unsafe) let loop: BrokerLoop
     private let owner: BrokerLoop
     let listener: ListenerProfile
-    let peerAddress: String
+    let peer: PeerFacts
+    /// `nil`: packets go to the socket as they are.
+    let wire: Wire?
 
     @exclusivity(unchecked) var phase = Phase.awaitingConnect
     @exclusivity(unchecked) var version = ProtocolVersion.v3_1_1
@@ -58,6 +62,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// `nil`: it may publish as much as it can.
     @exclusivity(unchecked) var quota: ConnectionQuota?
     @exclusivity(unchecked) var extras: Extras?
+    /// Its place among the connections without CONNACK, until it has one.
+    @exclusivity(unchecked) var halfOpen: HalfOpenPlace?
     @exclusivity(unchecked) var gate = AckGate()
     /// Slot and generation in the loop's connection table.
     @exclusivity(unchecked) var slot: UInt32 = 0
@@ -87,24 +93,25 @@ final class ConnectionHandler: ChannelInboundHandler {
     /// PUBLISH can't be taken now: it stays unread, and comes again.
     @exclusivity(unchecked) var mustComeAgain = false
     /// Bytes that NIO holds because the socket was full.
-    @exclusivity(unchecked) private var bytesInChannel = 0
+    @exclusivity(unchecked) var bytesInChannel = 0
     /// Writes that went through.
-    @exclusivity(unchecked) private var progress: UInt64 = 0
+    @exclusivity(unchecked) var progress: UInt64 = 0
     /// The client sends and does not read: `pauses` counts it.
-    @exclusivity(unchecked) private(set) var isPausedForOutput = false
+    @exclusivity(unchecked) var isPausedForOutput = false
     /// The socket takes nothing more.
-    @exclusivity(unchecked) private var hasFailed = false
-    @exclusivity(unchecked) private var unread: ByteBuffer?
+    @exclusivity(unchecked) var hasFailed = false
+    @exclusivity(unchecked) var unread: ByteBuffer?
     /// Bytes that `unread` needs before it is worth another look.
     @exclusivity(unchecked) private var unreadNeeded = 0
-    @exclusivity(unchecked) private var context: ChannelHandlerContext?
-    @exclusivity(unchecked) private var descriptor: CInt = -1
+    @exclusivity(unchecked) var context: ChannelHandlerContext?
+    @exclusivity(unchecked) var descriptor: CInt = -1
 
-    init(loop: BrokerLoop, listener: ListenerProfile, peerAddress: String, transfer: ConnectionTransfer? = nil) {
+    init(loop: BrokerLoop, listener: ListenerProfile, peer: PeerFacts, wire: Wire? = nil, transfer: ConnectionTransfer? = nil) {
         self.loop = loop
         owner = loop
         self.listener = listener
-        self.peerAddress = peerAddress
+        self.peer = peer
+        self.wire = wire
         if let transfer { withExtras { $0.transfer = transfer } }
     }
 
@@ -143,9 +150,17 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        // Behind a handshake or an upgrade the channel is there long before.
+        if context.channel.isActive { begin(context) }
     }
 
     func channelActive(context: ChannelHandlerContext) {
+        begin(context)
+        context.fireChannelActive()
+    }
+
+    private func begin(_ context: ChannelHandlerContext) {
+        guard descriptor < 0, phase == .awaitingConnect else { return }
         let handle = try? context.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) { $0 }
         descriptor = handle ?? -1
         loop.beginWork()
@@ -163,6 +178,11 @@ final class ConnectionHandler: ChannelInboundHandler {
         loop.beginWork()
         loop.counters.statistics.bytesReceived &+= buffer.readableBytes
         if let tenant { tenant._withUnsafeGuaranteedRef { $0.figures.bytesReceived &+= buffer.readableBytes } }
+        if let wire, wire.webSocket != nil {
+            unframe(&buffer, wire)
+            // Pings keep no MQTT connection alive [MQTT-3.1.2-24].
+            guard buffer.readableBytes > 0 else { return }
+        }
         lastPacketMilliseconds = loop.clock.monotonicMilliseconds
         guard phase < .closing else { return }
         if unread == nil, canRead {
@@ -226,6 +246,11 @@ final class ConnectionHandler: ChannelInboundHandler {
                 offset = frame.end
                 guard canRead else { return offset }
             case .needMore(let total):
+                if phase == .awaitingConnect, offset < bytes.count, bytes[offset] >> 4 != 1 {
+                    // The rest would change nothing: such as a PROXY header where none is expected, or an HTTP request.
+                    loop.refuseSilently(self, "first packet is not CONNECT")
+                    return bytes.count
+                }
                 unreadNeeded = total
                 return offset
             case .malformed(let error):
@@ -310,6 +335,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         guard !hasFailed else { return dropOutput() }
         let count = min(output.count, writableBytes)
         guard count > 0 else { return }
+        if let wire { return flush(count, through: wire) }
         var written = 0
         if descriptor >= 0 {
             switch output.withBytes({ DirectSocket.write(descriptor, $0.baseAddress.unsafelyUnwrapped, count: count) }) {
@@ -330,7 +356,7 @@ final class ConnectionHandler: ChannelInboundHandler {
 
     /// The first `count` bytes of the output are gone.
     @inline(__always)
-    private func wrote(_ count: Int) {
+    func wrote(_ count: Int) {
         output.removeFirst(count, pool: loop.pool)
         guard !marks.isEmpty else { return }
         // A mark may stand at the very end, before anything has been written behind it.
@@ -338,7 +364,7 @@ final class ConnectionHandler: ChannelInboundHandler {
         writableBytes = marks[0].offset
     }
 
-    private func dropOutput() {
+    func dropOutput() {
         output.removeAll(pool: loop.pool)
         marks = []
         writableBytes = .max
@@ -350,7 +376,12 @@ final class ConnectionHandler: ChannelInboundHandler {
         output.withBytes { _ = buffer.writeBytes(UnsafeRawBufferPointer(rebasing: $0[start..<end])) }
         wrote(end)
         bytesInChannel = buffer.readableBytes
-        context.write(wrapOutboundOut(buffer)).assumeIsolated().whenComplete { [self] result in
+        watch(context.write(wrapOutboundOut(buffer)))
+    }
+
+    /// NIO has the rest of a write; what comes after it waits.
+    func watch(_ write: EventLoopFuture<Void>) {
+        write.assumeIsolated().whenComplete { [self] result in
             bytesInChannel = 0
             guard case .success = result else { return }
             progress &+= 1
@@ -395,53 +426,5 @@ final class ConnectionHandler: ChannelInboundHandler {
         // It was to close after its last words.
         flush()
         if phase == .closing, bytesInChannel == 0, output.isEmpty { finishClosing() }
-    }
-
-    // MARK: Closing
-
-    /// Says DISCONNECT where the protocol has it, ends the session's connection, and closes when all is sent.
-    ///
-    /// Not to be called while a message is being routed: `BrokerLoop.doom` is for that.
-    func close(_ reason: DisconnectReason, detail: String? = nil, ending: WillPlan.Ending = .other) {
-        guard phase < .closing else { return }
-        if phase == .connected, version == .v5, reason.cause != .client, reason.cause != .connectionLost {
-            send(.disconnect(Disconnect(reason: reason.code, reasonString: wantsProblemInformation ? detail : nil)))
-        }
-        loop.connectionEnded(self, reason, detail: detail, ending: ending)
-        beginClosing()
-    }
-
-    /// After the last packet: waits until it is written, then for the peer.
-    func beginClosing() {
-        guard phase < .closing else { return }
-        flush()
-        phase = .closing
-        unread = nil
-        if hasFailed {
-            // Not at once: the caller may be taking the session over, and the end of a channel has the mailbox read.
-            return loop.eventLoop.assumeIsolatedUnsafeUnchecked().execute { [self] in closeNow() }
-        }
-        if bytesInChannel == 0, output.isEmpty { finishClosing() }
-        loop.addTimer(.closeLingering, slot: slot, serial: serial, afterMilliseconds: 2_000)
-    }
-
-    /// Closing at once would reset the connection if the peer has sent more, and the reset would eat what it was told.
-    private func finishClosing() {
-        if descriptor >= 0 { DirectSocket.finishWriting(descriptor) }
-        try? context?.channel.syncOptions?.setOption(.autoRead, value: true)
-        context?.read()
-    }
-
-    /// The peer had its time, or there is none any more.
-    func closeNow() { context?.close(promise: nil) }
-
-    /// A second descriptor for another loop; then this channel goes without a word.
-    func leave() -> CInt {
-        guard descriptor >= 0 else { return -1 }
-        let duplicate = DirectSocket.duplicate(descriptor)
-        phase = .gone
-        unread = nil
-        context?.close(promise: nil)
-        return duplicate
     }
 }

@@ -22,6 +22,8 @@ struct RouteEntry {
     var hookMask: UInt64 = 0
     /// `$SYS`, `$CONTROL`, `$share`: the broker's own; no client may publish there.
     var isReserved = false
+    /// Session, QoS and RETAIN of the publish that the rules have allowed last (`BrokerLoop.mayPublish`); 0 is nobody's.
+    var allowedPublisher: UInt64 = 0
 
     var isEmpty: Bool { targets.isEmpty && shareSlots.isEmpty && otherLoops == 0 && hookMask == 0 }
 
@@ -34,6 +36,7 @@ struct RouteEntry {
         isStored = false
         hookMask = 0
         isReserved = false
+        allowedPublisher = 0
     }
 }
 
@@ -46,6 +49,8 @@ struct RouteTarget {
     let retainAsPublished: Bool
     let noLocalAll: Bool
     let noLocalSome: Bool
+    /// The rules let its client have the topic.
+    let isAllowed: Bool
 }
 
 /// What a slot of the topic tree stands for.

@@ -26,6 +26,8 @@ final class Session {
     @exclusivity(unchecked) var extras: Extras?
     /// `nil`: the session is in memory alone.
     @exclusivity(unchecked) var stored: StoredPart?
+    /// What its client may; `nil`: everything.
+    @exclusivity(unchecked) var access: Access?
 
     /// Seconds that the session outlives its connection; 0: ends with it; `UInt32.max`: never ends.
     @exclusivity(unchecked) var expirySeconds: UInt32 = 0

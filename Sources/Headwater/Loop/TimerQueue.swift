@@ -5,7 +5,8 @@ import HeapModule
 /// swept out before they are most of the heap: a client that connects and leaves all day must not leave a day of timers.
 struct TimerQueue {
     enum Purpose: UInt8 {
-        case connectTimeout, keepAlive, closeLingering, sessionEnd, will, stalledReceiver, retainedSweep, commitWindow, readAgain, quotaWait
+        case connectTimeout, keepAlive, closeLingering, sessionEnd, will, stalledReceiver, retainedSweep, commitWindow, readAgain
+        case credentialEnd, quotaWait
     }
 
     struct Timer: Comparable {

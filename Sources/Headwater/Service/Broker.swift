@@ -19,12 +19,12 @@ import Transport
 /// It is a `Service`: a `ServiceGroup` runs it beside others and shuts it down gracefully.
 public final class Broker: Service, Sendable {
     public let configuration: BrokerConfiguration
-    private let logger: Logger
-    private let plugins: [any BrokerPlugin]
-    private let tenants = TenantDirectory()
-    private let state = Mutex(State())
+    let logger: Logger
+    let plugins: [any BrokerPlugin]
+    let tenants = TenantDirectory()
+    let state = Mutex(State())
 
-    private struct State {
+    struct State {
         var phase = Phase.new
         var group: MultiThreadedEventLoopGroup?
         var nodes: [LoopNode] = []
@@ -33,9 +33,11 @@ public final class Broker: Service, Sendable {
         var startedUnixMilliseconds: Int64 = 0
         var totals: BrokerTotals?
         var store: StoreService?
+        var security: SecurityService?
+        var halfOpen: HalfOpenConnections?
     }
 
-    private enum Phase { case new, starting, running, stopping, stopped }
+    enum Phase { case new, starting, running, stopping, stopped }
 
     /// - Parameter plugins: In the order in which their hooks are called.
     public init(
@@ -47,168 +49,7 @@ public final class Broker: Service, Sendable {
         self.plugins = plugins
     }
 
-    // MARK: Start and stop
-
-    /// Starts the plugins and opens the listeners.
-    ///
-    /// - Throws: `BrokerError` when a listener can't be opened, and whatever a plugin throws at its start; nothing stays
-    ///   open then. A broker starts once.
-    public func start() async throws {
-        try state.withLock { state in
-            guard state.phase == .new else { throw BrokerError("the broker was started before: make a new one") }
-            state.phase = .starting
-        }
-        let descriptors = DirectSocket.raiseDescriptorLimit()
-        let loopCount = max(1, min(64, configuration.eventLoops ?? System.coreCount - 1))
-        let group = MultiThreadedEventLoopGroup(numberOfThreads: loopCount)
-        var loops: [any EventLoop] = []
-        for loop in group.makeIterator() { loops.append(loop) }
-        let nodes = loops.enumerated().map { LoopNode(index: $0.offset, eventLoop: $0.element) }
-        let totals = BrokerTotals(
-            maxConnections: configuration.limits.maxConnections ?? max(16, descriptors - 64))
-        let opened: OpenedStore?
-        do {
-            opened = try configuration.store.directory.map { try openStore($0, configuration.store, nodes: nodes) }
-        } catch {
-            try? await group.shutdownGracefully()
-            state.withLock { $0.phase = .stopped }
-            throw error
-        }
-        let shared = BrokerShared(
-            configuration: configuration, nodes: nodes, directory: SessionDirectory(), tenants: tenants,
-            quotas: QuotaBook(configuration.quotas), totals: totals, plugins: plugins,
-            authenticator: plugins.lazy.compactMap(\.authenticator).first, logger: logger, store: opened?.service)
-        state.withLock { state in
-            state.store = opened?.service
-            state.group = group
-            state.nodes = nodes
-            state.totals = totals
-            state.startedUnixMilliseconds = MessageClock.now.unixMilliseconds
-        }
-        do {
-            for plugin in plugins {
-                let context = PluginContext(logger: logger, loopCount: loopCount) { [tenants] message in
-                    guard let message = tenants.assign(message, to: nil) else { return }
-                    Self.route(message, on: nodes[0])
-                }
-                try await plugin.start(context)
-            }
-            for node in nodes {
-                try await node.eventLoop.submit { node.bound.value = BrokerLoop(node: node, shared: shared) }.get()
-            }
-            if let opened { try await restore(opened, nodes: nodes) }
-            for listener in configuration.listeners { try await open(listener, group: group, nodes: nodes, totals: totals) }
-        } catch {
-            await stop()
-            throw error
-        }
-        let isWanted = state.withLock { state in
-            guard state.phase == .starting else { return false }
-            state.phase = .running
-            return true
-        }
-        guard isWanted else { throw BrokerError("the broker was stopped while it started") }
-        logger.info("broker started", metadata: [
-            "loops": "\(loopCount)", "listeners": "\(boundListeners.map { "\($0.name)=\($0.address)" }.joined(separator: " "))",
-            "connections_max": "\(totals.maxConnections)",
-        ])
-    }
-
-    private struct OpenedStore {
-        let service: StoreService
-        let state: StoredState
-    }
-
-    private func openStore(_ directory: String, _ settings: BrokerConfiguration.Store, nodes: [LoopNode]) throws -> OpenedStore {
-        let began = ContinuousClock.now
-        let gauges = StoreGauges(logger: logger)
-        let opened: OpenStore
-        do throws(StoreFault) {
-            opened = try Store.open(path: directory, options: StoreOptions(settings), observer: gauges, tenantNumber: tenants.restored)
-        } catch {
-            throw BrokerError(error.description, isFinal: error.isFinal)
-        }
-        gauges.opened(alarms: opened.store.alarms)
-        for alarm in opened.store.alarms { logger.critical("\(alarm)") }
-        gauges.onChange { condition in
-            for node in nodes { node.eventLoop.execute { node.bound.value?.storeChanged(condition) } }
-        }
-        logger.info("store opened", metadata: [
-            "directory": "\(directory)", "durability": "\(settings.durability.rawValue)", "means": "\(settings.durability.meaning)",
-            "sessions": "\(opened.state.sessions.count)", "retained": "\(opened.state.retained.count)",
-            "seconds": "\((ContinuousClock.now - began).seconds)",
-        ])
-        let service = StoreService(opened.store, state: opened.state, configuration: settings, gauges: gauges)
-        return OpenedStore(service: service, state: opened.state)
-    }
-
-    /// Every loop takes its part, then hears of the others', and only then goes on with what was interrupted.
-    private func restore(_ opened: OpenedStore, nodes: [LoopNode]) async throws {
-        let parts = RestoredPart.split(opened.state, loops: nodes.count)
-        for (node, part) in zip(nodes, parts) {
-            try await node.eventLoop.submit { node.bound.value?.restore(part) }.get()
-        }
-        // The letters of a tick leave at its end, and are read at the beginning of the next work.
-        for _ in 0..<2 {
-            for node in nodes { try await node.eventLoop.submit { node.bound.value?.beginWork() }.get() }
-        }
-        for node in nodes { try await node.eventLoop.submit { node.bound.value?.settleRestored() }.get() }
-    }
-
-    private func open(
-        _ configuration: ListenerConfiguration, group: MultiThreadedEventLoopGroup, nodes: [LoopNode], totals: BrokerTotals
-    ) async throws {
-        let address: ListenAddress =
-            switch configuration.address {
-            case .tcp(let host, let port): .tcp(host: host, port: port)
-            case .unix(let path): .unix(path: path)
-            }
-        let profile = ListenerProfile(configuration: configuration)
-        let nodesByLoop = Dictionary(uniqueKeysWithValues: nodes.map { (ObjectIdentifier($0.eventLoop), $0) })
-        let listener: Listener
-        do {
-            listener = try await Listener.open(name: configuration.name, address: address, group: group) { channel in
-                guard let loop = nodesByLoop[ObjectIdentifier(channel.eventLoop)]?.bound.value else { throw ChannelError.ioOnClosedChannel }
-                guard totals.admitConnection(to: profile) else {
-                    loop.turnedAway(Self.describe(channel.remoteAddress), listener: profile)
-                    throw ConnectionLimitReached()
-                }
-                channel.closeFuture.whenComplete { _ in totals.releaseConnection(of: profile) }
-                let handler = ConnectionHandler(
-                    loop: loop, listener: profile, peerAddress: Self.describe(channel.remoteAddress))
-                try channel.pipeline.syncOperations.addHandler(handler)
-            }
-        } catch let fault as UnixSocketFile.Fault {
-            throw BrokerError("listener \(configuration.name): \(fault)")
-        } catch {
-            throw BrokerError(
-                "listener \(configuration.name) can't listen on \(configuration.address): \(error). Is another broker running there, "
-                    + "or does the address need privileges?")
-        }
-        var bound = configuration.address
-        if case .tcp(let host, _) = bound, let port = listener.port { bound = .tcp(host: host, port: port) }
-        let isWanted = state.withLock { state in
-            guard state.phase == .starting else { return false }
-            state.listeners.append(listener)
-            state.bound.append(BoundListener(name: configuration.name, address: bound))
-            return true
-        }
-        guard isWanted else {
-            await listener.close()
-            throw BrokerError("the broker was stopped while it started")
-        }
-    }
-
-    private struct ConnectionLimitReached: Error {}
-
-    private static func describe(_ address: SocketAddress?) -> String {
-        guard let address else { return "unix" }
-        switch address {
-        case .v4: return "\(address.ipAddress ?? "?"):\(address.port ?? 0)"
-        case .v6: return "[\(address.ipAddress ?? "?")]:\(address.port ?? 0)"
-        case .unixDomainSocket: return "unix"
-        }
-    }
+    // MARK: The end (Broker+Start.swift has the beginning)
 
     /// Listeners with the addresses they are bound to (port 0 resolved). Empty before `start`.
     public var boundListeners: [BoundListener] { state.withLock { $0.bound } }
@@ -222,6 +63,7 @@ public final class Broker: Service, Sendable {
             return (state.listeners, state.nodes, state.group, state.store)
         }
         guard let group else { return }
+        state.withLock { $0.security }?.end()
         for listener in listeners { await listener.close() }
         for node in nodes {
             try? await node.eventLoop.submit { node.bound.value?.disconnectAll() }.get()
@@ -306,6 +148,24 @@ public final class Broker: Service, Sendable {
         await stop()
     }
 
+    // MARK: Certificates, passwords, rules
+
+    /// Reads certificates, keys, authorities, revocation lists, passwords and rules again: all or nothing. Files that have changed
+    /// are read by themselves; this is for those who don't want to wait, as on SIGHUP.
+    ///
+    /// - Throws: `BrokerError` with everything that is wrong; what was in force stays in force.
+    public func reload() async throws {
+        guard let security = state.withLock({ $0.security }) else { throw BrokerError("the broker is not running: call start() first") }
+        try await security.reload(because: "asked")
+    }
+
+    /// Files and directories that `reload` reads.
+    public var securityFiles: [String] { SecurityFiles.paths(of: configuration) }
+
+    static func post(_ security: [ListenerSecurity], to nodes: [LoopNode]) {
+        for node in nodes { node.eventLoop.execute { node.bound.value?.replaceSecurity(security) } }
+    }
+
     // MARK: Messages of an embedding program
 
     /// Routes a message to all subscribers, as if a client of the broker's own had published it. Returns when it has
@@ -324,7 +184,7 @@ public final class Broker: Service, Sendable {
         }
     }
 
-    private static func route(_ message: Message, on node: LoopNode) {
+    static func route(_ message: Message, on node: LoopNode) {
         node.eventLoop.execute { node.bound.value?.publish(message) }
     }
 
@@ -361,6 +221,7 @@ public final class Broker: Service, Sendable {
     /// The sum of all loops' figures. Takes a turn of each event loop.
     public func statistics() async -> BrokerStatistics {
         let (nodes, started, totals, store) = state.withLock { ($0.nodes, $0.startedUnixMilliseconds, $0.totals, $0.store) }
+        let (security, halfOpen) = state.withLock { ($0.security, $0.halfOpen) }
         var sum = BrokerStatistics()
         for node in nodes {
             if let part = try? await node.eventLoop.submit({ node.bound.value?.report() }).get() { sum.add(part) }
@@ -368,6 +229,8 @@ public final class Broker: Service, Sendable {
         if !sum.tenants.isEmpty { sum.tenants[""] = TenantStatistics(restOf: sum, without: sum.tenants.values) }
         sum.startedUnixMilliseconds = started
         sum.store = store?.gauges.statistics
+        security?.report(into: &sum)
+        sum.handshakesUnderWay = halfOpen?.handshakesUnderWay ?? 0
         sum.connectionsTurnedAway = totals?.turnedAway.load(ordering: .relaxed) ?? 0
         return sum
     }

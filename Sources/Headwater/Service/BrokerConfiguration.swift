@@ -9,6 +9,7 @@ public struct BrokerConfiguration: Sendable, Equatable {
     public var retained = Retained()
     public var shutdown = Shutdown()
     public var store = Store()
+    public var logins = Logins()
     public var quotas = Quotas()
 
     /// Without a listener named: MQTT on the loopback addresses alone, anonymous clients allowed, as Mosquitto does.
@@ -38,6 +39,15 @@ public struct BrokerConfiguration: Sendable, Equatable {
         public var maxConnections: Int?
         /// Round trips of one enhanced authentication exchange.
         public var maxAuthenticationRounds = 16
+        /// TLS handshakes that wait for a processor; when there are as many, listeners accept nobody until some are done.
+        public var maxHandshakes = 1_000
+        /// Connections of one address (IPv6: of one /64) that have no CONNACK yet; more are closed at once. `nil`: half of all that
+        /// there may be, as a whole site may stand behind one address.
+        public var maxHalfOpenPerAddress: Int?
+        /// Threads that hash passwords; `nil`: half of the processors.
+        public var hashingThreads: Int?
+        /// Logins that may wait for those threads; more are refused with 0x97 Quota exceeded.
+        public var maxWaitingLogins = 1_000
         public init() {}
     }
 
@@ -124,44 +134,20 @@ public struct BrokerConfiguration: Sendable, Equatable {
         case restoreOrEmpty = "restore-or-empty"
     }
 
+    /// What is done about those who guess passwords.
+    public struct Logins: Sendable, Equatable {
+        /// Failed logins of one address (IPv6: of one /64) within the window, after which it is banned; 0: never.
+        public var maxFailures = 20
+        /// Seconds in which failures are counted.
+        public var windowSeconds = 600
+        /// Seconds that a ban lasts.
+        public var banSeconds = 600
+        public init() {}
+    }
+
     public struct Shutdown: Sendable, Equatable {
         /// Seconds that plugins get to flush what they hold.
         public var flushSeconds = 10
         public init() {}
-    }
-}
-
-/// One address that the broker accepts connections on.
-public struct ListenerConfiguration: Sendable, Equatable {
-    public enum Address: Sendable, Equatable, CustomStringConvertible {
-        /// Host name or address (IPv4 or IPv6) and port; port 0 lets the system choose.
-        case tcp(host: String, port: Int)
-        case unix(path: String)
-
-        public var description: String {
-            switch self {
-            case .tcp(let host, let port): host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-            case .unix(let path): path
-            }
-        }
-    }
-    /// Name in logs, metrics and `ClientInfo.listener`.
-    public var name: String
-    public var address: Address
-    /// Whether clients that no authenticator has accepted are let in.
-    public var allowsAnonymous: Bool
-    /// Connections of this listener at once; `nil`: no limit of its own.
-    public var maxConnections: Int?
-
-    public init(name: String, address: Address, allowsAnonymous: Bool = false, maxConnections: Int? = nil) {
-        self.name = name
-        self.address = address
-        self.allowsAnonymous = allowsAnonymous
-        self.maxConnections = maxConnections
-    }
-
-    /// The loopback address, IPv4, anonymous clients allowed.
-    public static func loopback(port: Int) -> ListenerConfiguration {
-        ListenerConfiguration(name: "local", address: .tcp(host: "127.0.0.1", port: port), allowsAnonymous: true)
     }
 }

@@ -11,6 +11,8 @@ extension BrokerStatistics {
         sum(&protocolErrors, other.protocolErrors)
         sum(&messagesRefused, other.messagesRefused)
         sum(&dropped, other.dropped)
+        sum(&loginsFailed, other.loginsFailed)
+        sum(&handshakes.failed, other.handshakes.failed)
         for (name, figures) in other.tenants { tenants[name, default: TenantStatistics()].add(figures) }
         deliveryLatency.add(other.deliveryLatency)
         eventLoopLag.add(other.eventLoopLag)
@@ -23,6 +25,7 @@ extension BrokerStatistics {
             \.packetsSent, \.messagesWithoutReceiver, \.duplicatesRecognized, \.willsPublished, \.deliveriesDue, \.delivered,
             \.expired, \.queuedMessages, \.queuedBytes, \.inflightMessages, \.heldPublishes, \.pausedPublishers, \.quotaPauses,
             \.eventLoops,
+            \.handshakes.completed, \.handshakes.resumed, \.webSocketFailures, \.proxyFailures, \.connectionsRevoked,
         ]
     }
 }

@@ -55,6 +55,40 @@ public struct BrokerStatistics: Sendable {
     public var connectionsRefused: [UInt8: Int] = [:]
     /// Connections ended, by `DisconnectReason.Cause`.
     public var disconnects: [String: Int] = [:]
+    /// TLS handshakes of all listeners.
+    public struct Handshakes: Sendable, Equatable {
+        public var completed = 0
+        /// Of those, with the keys of an earlier connection.
+        public var resumed = 0
+        /// Not completed, by reason: a fixed set of words (docs/security.md).
+        public var failed: [String: Int] = [:]
+        public init() {}
+    }
+    public var handshakes = Handshakes()
+    /// Handshakes under way, now.
+    public var handshakesUnderWay = 0
+    /// A server certificate in force.
+    public struct Certificate: Sendable, Equatable {
+        public let listener: String
+        public let file: String
+        /// Seconds since 1970.
+        public let notAfter: Int64
+        public let daysLeft: Double
+    }
+    public var certificates: [Certificate] = []
+    public var reloads = 0
+    /// Reloads that found a fault and changed nothing.
+    public var reloadFailures = 0
+    /// What was read last has a fault: what is in force is older than the files.
+    public var isReloadFailed = false
+    /// WebSocket upgrades refused and frames that were none.
+    public var webSocketFailures = 0
+    /// PROXY headers that were missing, malformed or from an address that is not trusted.
+    public var proxyFailures = 0
+    /// Connections closed because files have changed and their clients would not be let in now.
+    public var connectionsRevoked = 0
+    /// Logins refused, by reason.
+    public var loginsFailed: [String: Int] = [:]
     /// Malformed packets and protocol errors, by reason code.
     public var protocolErrors: [UInt8: Int] = [:]
     public var sessions = 0

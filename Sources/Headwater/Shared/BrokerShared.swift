@@ -1,5 +1,6 @@
 import Logging
 import PluginAPI
+import Security
 
 /// What every loop gets at its birth: immutable, or Sendable with its own protection.
 struct BrokerShared: Sendable {
@@ -11,6 +12,11 @@ struct BrokerShared: Sendable {
     let totals: BrokerTotals
     let plugins: [any BrokerPlugin]
     let authenticator: (any Authenticator)?
+    let halfOpen: HalfOpenConnections
+    let loginGuard: LoginGuard
+    let hashingPool: HashingPool
+    /// By listener; at the start.
+    let security: [ListenerSecurity]
     let logger: Logger
     /// `nil`: everything is in memory.
     let store: StoreService?
