@@ -13,6 +13,8 @@ struct BrokerMetrics {
         metrics.messages(statistics)
         metrics.deliveries(statistics)
         metrics.latencies(statistics)
+        metrics.security(statistics)
+        metrics.tenants(statistics)
         if let store = statistics.store { metrics.store(store) }
         metrics.plugins(plugins)
         if let process { metrics.process(process) }
@@ -88,6 +90,56 @@ struct BrokerMetrics {
     private mutating func latencies(_ figures: BrokerStatistics) {
         latency("headwater_delivery_latency_seconds", "From PUBLISH received to bytes handed to the socket.", figures.deliveryLatency)
         latency("headwater_event_loop_lag_seconds", "How late a timer fires on an event loop.", figures.eventLoopLag)
+    }
+
+    private mutating func security(_ figures: BrokerStatistics) {
+        page.counter("headwater_tls_handshakes_total", "TLS handshakes completed, resumed ones included.", figures.handshakes.completed)
+        page.counter("headwater_tls_resumptions_total", "TLS handshakes completed with the keys of an earlier connection.", figures.handshakes.resumed)
+        page.counter(
+            "headwater_tls_handshake_failures_total", "TLS handshakes not completed, by reason.", label: "reason",
+            figures.handshakes.failed.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+        page.gauge("headwater_tls_handshakes_under_way", "TLS handshakes begun and not completed.", figures.handshakesUnderWay)
+        page.begin("headwater_tls_certificate_expiry_days", "Days until a certificate expires; below 0 it has.", type: "gauge")
+        for certificate in figures.certificates {
+            page.sample(
+                "headwater_tls_certificate_expiry_days", [("listener", certificate.listener), ("file", certificate.file)],
+                PrometheusText.number(certificate.daysLeft))
+        }
+        page.counter("headwater_quota_pauses_total", "Times that a connection was left unread for its quota.", figures.quotaPauses)
+        page.counter("headwater_websocket_failures_total", "WebSocket upgrades refused, and frames that were none.", figures.webSocketFailures)
+        page.counter("headwater_proxy_failures_total", "PROXY headers missing, malformed or not trusted.", figures.proxyFailures)
+        page.counter(
+            "headwater_logins_failed_total", "Logins refused, by reason.", label: "reason",
+            figures.loginsFailed.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+        page.counter(
+            "headwater_connections_revoked_total", "Connections closed since files changed and their clients would not be let in now.",
+            figures.connectionsRevoked)
+        page.counter("headwater_reloads_total", "Reloads of certificates, passwords and rules.", figures.reloads)
+        page.counter("headwater_reload_failures_total", "Reloads that found a fault and changed nothing.", figures.reloadFailures)
+        page.gauge("headwater_reload_failed", "1 while files have a fault and what they said before is in force.", figures.isReloadFailed ? 1 : 0)
+    }
+
+    /// The default tenant has an empty name. Without tenants there are no such metrics, as the others say it all.
+    private mutating func tenants(_ figures: BrokerStatistics) {
+        guard !figures.tenants.isEmpty else { return }
+        let tenants = figures.tenants.sorted { $0.key < $1.key }
+        func values(_ field: (TenantStatistics) -> Int) -> [(String, Int)] { tenants.map { ($0.key, field($0.value)) } }
+        page.gauge("headwater_tenant_connections", "Clients of a tenant connected now.", label: "tenant", values(\.connections))
+        page.gauge("headwater_tenant_sessions", "Sessions of a tenant.", label: "tenant", values(\.sessions))
+        page.gauge("headwater_tenant_retained_messages", "Retained messages of a tenant.", label: "tenant", values(\.retainedMessages))
+        page.gauge("headwater_tenant_retained_bytes", "Bytes of a tenant's retained messages.", label: "tenant", values(\.retainedBytes))
+        page.counter(
+            "headwater_tenant_connections_refused_total", "CONNECTs of a tenant refused.", label: "tenant", values(\.connectionsRefused))
+        page.counter(
+            "headwater_tenant_messages_received_total", "PUBLISH received from a tenant.", label: "tenant", values(\.messagesReceived))
+        page.counter("headwater_tenant_messages_sent_total", "PUBLISH sent to a tenant.", label: "tenant", values(\.messagesSent))
+        page.counter("headwater_tenant_received_bytes_total", "Bytes received from a tenant.", label: "tenant", values(\.bytesReceived))
+        page.counter("headwater_tenant_sent_bytes_total", "Bytes sent to a tenant.", label: "tenant", values(\.bytesSent))
+        page.counter("headwater_tenant_dropped_total", "Deliveries to a tenant not made.", label: "tenant", values(\.messagesDropped))
+        page.counter("headwater_tenant_messages_refused_total", "PUBLISH of a tenant not routed.", label: "tenant", values(\.messagesRefused))
+        page.counter(
+            "headwater_tenant_quota_pauses_total", "Times that a connection was left unread for its quota or its tenant's.",
+            label: "tenant", values(\.quotaPauses))
     }
 
     private mutating func store(_ figures: StoreStatistics) {

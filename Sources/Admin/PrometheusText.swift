@@ -22,6 +22,12 @@ struct PrometheusText {
         for (value, count) in values { sample(name, [(label, value)], "\(count)") }
     }
 
+    /// One gauge with a sample for each value of one label.
+    mutating func gauge(_ name: String, _ help: String, label: String, _ values: [(String, Int)]) {
+        begin(name, help, type: "gauge")
+        for (value, count) in values { sample(name, [(label, value)], "\(count)") }
+    }
+
     /// - Parameters:
     ///   - counts: Per bucket, not cumulative; one more than bounds, for what lies above every bound.
     mutating func histogram(_ name: String, _ help: String, boundsSeconds: [Double], counts: [Int], sumSeconds: Double) {

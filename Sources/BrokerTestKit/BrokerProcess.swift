@@ -27,8 +27,11 @@ public final class BrokerProcess: Sendable {
         public var arguments: [String]
         /// Added to the environment of the tests, of which the program sees no `HEADWATER_` variable.
         public var environment: [String: String] = [:]
+        /// With a `configuration`, the port of the listener that `open` goes to.
         public var port: Int?
         public var httpPort: Int?
+        /// YAML with listeners of its own; `nil`: one on the loopback address.
+        public var configuration: String?
         /// A file that the log is appended to, and that stays; `nil`: a new one, removed at the end.
         public var logPath: String?
 
@@ -51,16 +54,18 @@ public final class BrokerProcess: Sendable {
     /// What the program has written to standard output and error.
     public let logPath: String
     private let keepsLog: Bool
+    private let configurationPath: String?
     private let process: Mutex<Process>
     public let processIdentifier: Int32
 
-    private init(process: Process, port: Int, httpPort: Int, logPath: String, keepsLog: Bool) {
+    private init(process: Process, port: Int, httpPort: Int, logPath: String, keepsLog: Bool, configurationPath: String?) {
         processIdentifier = process.processIdentifier
         self.process = Mutex(process)
         self.port = port
         self.httpPort = httpPort
         self.logPath = logPath
         self.keepsLog = keepsLog
+        self.configurationPath = configurationPath
         address = .tcp(host: "127.0.0.1", port: port)
     }
 
@@ -104,7 +109,12 @@ public final class BrokerProcess: Sendable {
         if !FileManager.default.fileExists(atPath: logPath) { _ = FileManager.default.createFile(atPath: logPath, contents: nil) }
         let process = Process()
         process.executableURL = URL(fileURLWithPath: launch.executable)
-        process.arguments = ["run", "--port", "\(port)", "--http", "127.0.0.1:\(httpPort)"] + launch.arguments
+        let configurationPath = launch.configuration.map { _ in
+            FileManager.default.temporaryDirectory.appendingPathComponent("headwater-\(UUID().uuidString).yaml").path
+        }
+        if let configurationPath { try launch.configuration?.write(toFile: configurationPath, atomically: true, encoding: .utf8) }
+        let place = configurationPath.map { ["--config", $0] } ?? ["--port", "\(port)"]
+        process.arguments = ["run"] + place + ["--http", "127.0.0.1:\(httpPort)"] + launch.arguments
         // Variables of the tests' own must not become options of the program.
         let inherited = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("HEADWATER_") }
         process.environment = inherited.merging(launch.environment) { _, new in new }
@@ -115,7 +125,9 @@ public final class BrokerProcess: Sendable {
         process.standardError = log
         try process.run()
         try? log?.close()
-        return BrokerProcess(process: process, port: port, httpPort: httpPort, logPath: logPath, keepsLog: launch.logPath != nil)
+        return BrokerProcess(
+            process: process, port: port, httpPort: httpPort, logPath: logPath, keepsLog: launch.logPath != nil,
+            configurationPath: configurationPath)
     }
 
     /// Waits until `/readyz` says so.
@@ -163,7 +175,7 @@ public final class BrokerProcess: Sendable {
             await kill()
             return nil
         }
-        removeLog()
+        removeFiles()
         return process.withLock { $0.terminationReason == .exit ? $0.terminationStatus : nil }
     }
 
@@ -171,10 +183,14 @@ public final class BrokerProcess: Sendable {
     public func kill() async {
         if isRunning { _ = sendSignal(processIdentifier, SIGKILL) }
         while isRunning { try? await Task.sleep(for: .milliseconds(2)) }
-        removeLog()
+        removeFiles()
     }
 
-    private func removeLog() {
+    /// A signal, as an operator sends it.
+    public func send(signal: Int32) { if isRunning { _ = sendSignal(processIdentifier, signal) } }
+
+    private func removeFiles() {
+        if let configurationPath { try? FileManager.default.removeItem(atPath: configurationPath) }
         if !keepsLog { try? FileManager.default.removeItem(atPath: logPath) }
     }
 

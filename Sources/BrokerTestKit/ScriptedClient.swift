@@ -48,12 +48,17 @@ public final class ScriptedClient: Sendable {
     /// - Parameters:
     ///   - receiveBufferBytes: Size of the socket's receive buffer, for tests of receivers that read slowly; `nil`: the
     ///     system's choice.
-    /// - Throws: The system's error when the connection can't be opened within five seconds.
+    ///   - host: Address of this machine to connect from, for tests of limits by address; `nil`: the system's choice.
+    ///   - group: Threads for the client, for tests that measure; `nil`: those that all clients share.
+    ///   - addLayers: Puts handlers between the client and the socket, such as TLS. Called on the channel's loop.
+    /// - Throws: The system's error when the connection can't be opened within five seconds, and what `addLayers` throws.
     public static func open(
-        _ address: Address, version: ProtocolVersion = .v5, receiveBufferBytes: Int? = nil
+        _ address: Address, version: ProtocolVersion = .v5, receiveBufferBytes: Int? = nil, from host: String? = nil,
+        group: (any EventLoopGroup)? = nil, addLayers: @escaping @Sendable (any Channel) throws -> Void = { _ in }
     ) async throws -> ScriptedClient {
-        var bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+        var bootstrap = ClientBootstrap(group: group ?? MultiThreadedEventLoopGroup.singleton)
             .connectTimeout(.seconds(5))
+        if let host { bootstrap = bootstrap.bind(to: try SocketAddress(ipAddress: host, port: 0)) }
         if let receiveBufferBytes {
             bootstrap = bootstrap.channelOption(.socketOption(.so_rcvbuf), value: .init(receiveBufferBytes))
                 .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: receiveBufferBytes))
@@ -62,6 +67,7 @@ public final class ScriptedClient: Sendable {
         // Made with the channel, not looked up afterwards: the broker may have closed the connection by then.
         let makeClient: @Sendable (any Channel) -> EventLoopFuture<ScriptedClient> = { channel in
             channel.eventLoop.makeCompletedFuture {
+                try addLayers(channel)
                 let inbox = PacketInbox(version: version)
                 try channel.pipeline.syncOperations.addHandler(inbox)
                 return ScriptedClient(version: version, channel: channel, inbox: NIOLoopBound(inbox, eventLoop: channel.eventLoop))

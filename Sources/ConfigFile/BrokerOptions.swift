@@ -1,19 +1,19 @@
 import Admin
 import Headwater
 
-/// The options that stand once: everything but the entries of `listeners`, `kafka.clusters` and `kafka.routes`.
+/// The options that stand once: everything but `security` and the entries of `listeners`, `tenants`, `kafka.clusters` and `kafka.routes`.
 enum BrokerOptions {
     typealias Option = ConfigurationOption<HeadwaterConfiguration>
 
     /// Keys whose values are lists or mappings of entries with tables of their own.
-    static let structures = ["listeners", "kafka.clusters", "kafka.routes"]
+    static let structures = ["security", "listeners", "tenants", "kafka.clusters", "kafka.routes"]
 
     static let table: [Option] =
         [
             Option(
                 "event_loops", .integer(1...64, word: "auto"), \.broker.eventLoops,
                 "Threads that serve connections. auto: one less than the processors, at least one.")
-        ] + limits + sessions + rest
+        ] + limits + quotas + sessions + rest
 
     private static let limits: [Option] = [
         Option(
@@ -49,7 +49,28 @@ enum BrokerOptions {
         Option(
             "limits.max_authentication_rounds", .integer(1...1_000), \.broker.limits.maxAuthenticationRounds,
             "Round trips of one enhanced authentication exchange."),
+        Option(
+            "limits.max_handshakes", .integer(1...1_000_000), \.broker.limits.maxHandshakes,
+            "TLS handshakes that wait for a processor; at it, listeners accept nobody until some are done."),
+        Option(
+            "limits.max_half_open_per_address", .integer(1...1_000_000, word: "auto"), \.broker.limits.maxHalfOpenPerAddress,
+            "Connections of one address (IPv6: one /64) that have no CONNACK yet; more are closed. auto: half of all that there may be."),
+        Option(
+            "limits.hashing_threads", .integer(1...256, word: "auto"), \.broker.limits.hashingThreads,
+            "Threads that hash passwords. auto: half of the processors."),
+        Option(
+            "limits.max_waiting_logins", .integer(1...10_000_000), \.broker.limits.maxWaitingLogins,
+            "Logins that may wait for those threads; more are refused with 0x97 Quota exceeded."),
+        Option(
+            "logins.max_failures", .integer(0...1_000_000), \.broker.logins.maxFailures,
+            "Failed logins of one address (IPv6: one /64) within the window, after which it is banned. 0: never."),
+        Option("logins.window", .seconds(1...86_400), \.broker.logins.windowSeconds, "Time in which failed logins are counted."),
+        Option("logins.ban", .seconds(1...31_536_000), \.broker.logins.banSeconds, "How long an address is banned."),
     ]
+
+    private static let quotas: [Option] =
+        QuotaOptions.table(prefix: "quotas.client", \.broker.quotas.client, of: "one client")
+        + QuotaOptions.table(prefix: "quotas.tenant", \.broker.quotas.tenant, of: "all clients of one tenant together")
 
     private static let sessions: [Option] = [
         Option(
@@ -143,6 +164,10 @@ enum BrokerOptions {
                     target.http = nil
                 }
             }),
+        Option(
+            "user", .text(meaning: "user name", word: "none", check: ListenerOptions.nameFault), \.user,
+            "The user to go on as when the listeners are open, if started as root. none: no other."),
+        Option("core_dumps", \.allowsCoreDumps, "Let a crash leave an image of the memory: keys and passwords are in it."),
         Option("log.level", \.log.level, "The least grave events that are logged."),
         Option("log.format", \.log.format, "text for people, json for programs: one line per event."),
     ]

@@ -3,7 +3,8 @@ import Yams
 
 extension ConfigurationReader {
     /// The entries of `listeners`. Names and addresses may not repeat.
-    mutating func listeners(_ found: Found) -> [ListenerConfiguration] {
+    /// - Parameter security: What the section of that name says for all of them.
+    mutating func listeners(_ found: Found, security: ListenerEntry) -> [ListenerConfiguration] {
         var listeners: [ListenerConfiguration] = []
         let nodes = entries(of: found, place: "listeners")
         if case .sequence(let sequence) = found.value, sequence.isEmpty {
@@ -12,10 +13,10 @@ extension ConfigurationReader {
         for (index, node) in nodes.enumerated() {
             let place = "listeners[\(index + 1)]"
             let known = diagnostics.count
-            var entry = ListenerEntry()
+            var entry = security
             _ = read(node, place: place, into: &entry, table: ListenerOptions.table)
             guard diagnostics.count == known else { continue }
-            switch ListenerOptions.listener(entry) {
+            switch ListenerOptions.listener(entry, general: security) {
             case .failure(let fault):
                 report("\(place): \(fault.message)", at: node)
             case .success(let listener):

@@ -10,9 +10,10 @@ extension HeadwaterConfiguration {
     /// properties that are secrets are hidden.
     public func effectiveYAML() -> String {
         var out = Self.section(BrokerOptions.table, of: self, indent: 0)
+        out += tenantQuotas()
         out += "listeners:\n"
         for listener in broker.listeners {
-            out += Self.listEntry(Self.section(ListenerOptions.table, of: ListenerOptions.entry(listener), indent: 2))
+            out += Self.listEntry(Self.section(ListenerOptions.table(for: listener), of: ListenerOptions.entry(listener), indent: 2))
         }
         guard let kafka else { return out }
         out += "kafka:\n  clusters:\n"
@@ -25,6 +26,15 @@ extension HeadwaterConfiguration {
             out += Self.listEntry(Self.section(KafkaOptions.routes, of: Self.entry(route), indent: 4), indent: 2)
         }
         return out
+    }
+
+    private func tenantQuotas() -> String {
+        let names = Set(broker.quotas.tenants.keys).union(broker.quotas.clientsOfTenants.keys).sorted()
+        return names.isEmpty ? "" : "tenants:\n" + names.map { name in
+            let entry = QuotaOptions.TenantEntry(
+                tenant: broker.quotas.tenants[name] ?? broker.quotas.tenant, client: broker.quotas.clientsOfTenants[name] ?? broker.quotas.client)
+            return "  \(OptionType.yamlText(name)):\n" + Self.section(QuotaOptions.tenantTable, of: entry, indent: 4)
+        }.joined()
     }
 
     /// One line per option, nested by path. Options that say nothing are left out where absence says the same.

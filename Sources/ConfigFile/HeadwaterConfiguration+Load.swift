@@ -36,8 +36,16 @@ extension HeadwaterConfiguration {
         if let root {
             let found = reader.read(root, place: "", into: &configuration, table: BrokerOptions.table, structures: BrokerOptions.structures)
             if found["http"] != nil, found["http.address"] == nil { configuration.http = AdminConfiguration() }
+            if let tenants = found["tenants"] { reader.tenantQuotas(tenants, into: &configuration.broker.quotas) }
+            var security = ListenerEntry()
+            if let section = found["security"] {
+                _ = reader.read(section.value, place: "security", into: &security, table: SecurityOptions.table)
+                if found["listeners"] == nil {
+                    reader.report("security is for the listeners that the file names, and it names none: add listeners", at: section.key)
+                }
+            }
             if let listeners = found["listeners"] {
-                configuration.broker.listeners = reader.listeners(listeners)
+                configuration.broker.listeners = reader.listeners(listeners, security: security)
                 configuration.listensByDefault = false
             }
             if let section = found["kafka"] {

@@ -9,12 +9,22 @@ extension HeadwaterConfiguration {
         var notes: [String] = []
         for listener in broker.listeners {
             let shown = "listener \(OptionType.shown(listener.name)) (\(ListenerAddress.text(listener.address)))"
-            if !listener.allowsAnonymous {
+            if !listener.allowsAnonymous, !listener.hasCredentials {
                 notes.append(
-                    "\(shown): anonymous clients are refused, as allow_anonymous is off once listeners are configured; without an authenticator plugin nobody can connect"
+                    "\(shown): nobody can connect: allow_anonymous is off once listeners are configured, and there is no password_file, jwt or identity.username; only an authenticator plugin could let clients in"
                 )
-            } else if !Self.isLocal(listener.address) {
+            }
+            if listener.allowsAnonymous, !Self.isLocal(listener.address) {
                 notes.append("\(shown): anonymous clients are let in from other machines")
+            }
+            if listener.tls == nil, listener.proxyProtocol == nil, listener.hasCredentials, !Self.isLocal(listener.address) {
+                notes.append("\(shown): passwords cross the network readable for everybody on the way; add tls")
+            }
+            if listener.aclFile != nil, !listener.hasCredentials {
+                notes.append("\(shown): acl_file has rules for users, but nobody checks user names: add password_file, jwt or identity.username")
+            }
+            if listener.tls?.minVersion == .tlsv1_1 {
+                notes.append("\(shown): tls.min_version 1.1 is broken by today's measure (RFC 8996)")
             }
         }
         if let http, !Self.isLocal(http.address) {

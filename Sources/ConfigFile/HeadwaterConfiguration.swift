@@ -13,6 +13,10 @@ public struct HeadwaterConfiguration: Sendable, Equatable {
     /// `nil`: no HTTP.
     public var http: AdminConfiguration?
     public var log = LogConfiguration()
+    /// The user that the program goes on as when its listeners are open, if it was started as root; `nil`: as it was started.
+    public var user: String?
+    /// Whether a crash may leave an image of the memory, with keys and passwords in it.
+    public var allowsCoreDumps = false
     /// Whether `broker.listeners` are the loopback ones that stand in for none named.
     public internal(set) var listensByDefault = true
     /// Kafka properties, as `cluster/property`, whose value came through a `SecretReference` and is never printed.

@@ -1,19 +1,45 @@
 import Headwater
 
-/// One entry of `listeners` as it was written. Its `address`, or its `host` and `port`, become the listener's address.
+/// One entry of `listeners` as it was written. Its `address`, or its `host` and `port`, become the listener's address, and
+/// `security` is what the section of that name says unless the entry says otherwise.
 struct ListenerEntry: Sendable {
     var name: String?
     var address: String?
     var host: String?
     var port: Int?
-    var allowsAnonymous = false
     var maxConnections: Int?
+    /// Everything but name and address.
+    var listener = ListenerConfiguration(name: "", address: .tcp(host: "", port: 0))
+    var tls = ListenerConfiguration.TLS()
+    var certificate: String?
+    var key: String?
+    var moreCertificates: [OptionField] = []
+    var proxyVersion: ListenerConfiguration.ProxyProtocol.Version?
+    var proxy = ListenerConfiguration.ProxyProtocol()
+    var jwt = ListenerConfiguration.JWT()
+    var tenantFrom: TenantSource?
+    var tenantName: String?
+    var tenantPattern: String?
+    var tenantClaim: String?
+
+    /// `tenant.from` in the file.
+    enum TenantSource: String, Sendable, CaseIterable {
+        case none, listener, sni, username, claim
+        case issuer = "cert_issuer"
+        case organization = "cert_o"
+        case organizationalUnit = "cert_ou"
+        case sanDNS = "san_dns"
+        case sanURI = "san_uri"
+        case sanEmail = "san_email"
+    }
 }
 
 enum ListenerOptions {
     typealias Option = ConfigurationOption<ListenerEntry>
 
-    static let table: [Option] = [
+    static let table: [Option] = place + SecurityOptions.table
+
+    private static let place: [Option] = [
         Option(
             "name", .text(meaning: "name, at most 64 bytes", word: "null", check: nameFault), \.name,
             "Name in logs and metrics. Default: the address."),
@@ -24,15 +50,22 @@ enum ListenerOptions {
         Option("host", .text(meaning: "host name or address", word: "null"), \.host, "In place of address, with port. Default: 127.0.0.1."),
         Option("port", .integer(0...65_535, word: "null"), \.port, "In place of address, with host. Default: 1883."),
         Option(
-            "allow_anonymous", \.allowsAnonymous,
-            "Let clients in that no authenticator has accepted. Off, as soon as a listener is configured."),
-        Option(
             "max_connections", .integer(1...100_000_000, word: "unlimited"), \.maxConnections,
             "Connections of this listener at once."),
     ]
 
+    /// Without the sections that the listener does not have.
+    static func table(for listener: ListenerConfiguration) -> [Option] {
+        var absent: Set<String> = []
+        if listener.tls == nil { absent.insert("tls") }
+        if listener.jwt == nil { absent.insert("jwt") }
+        if listener.proxyProtocol == nil { absent.insert("proxy_protocol") }
+        if listener.wireProtocol == .mqtt, listener.webSocket == ListenerConfiguration.WebSocket() { absent.insert("websocket") }
+        return table.filter { !absent.contains($0.path[0]) }
+    }
+
     /// The listener, or what is wrong with the entry as a whole.
-    static func listener(_ entry: ListenerEntry) -> Result<ListenerConfiguration, OptionType.Fault> {
+    static func listener(_ entry: ListenerEntry, general: ListenerEntry = ListenerEntry()) -> Result<ListenerConfiguration, OptionType.Fault> {
         let text: String
         switch (entry.address, entry.host, entry.port) {
         case (let address?, nil, nil): text = address
@@ -45,17 +78,25 @@ enum ListenerOptions {
         guard let address = ListenerAddress.parse(text) else {
             return .failure(OptionType.Fault(ListenerAddress.fault(in: text) ?? "no address"))
         }
-        return .success(
-            ListenerConfiguration(
-                name: entry.name ?? ListenerAddress.text(address), address: address, allowsAnonymous: entry.allowsAnonymous,
-                maxConnections: entry.maxConnections))
+        var listener = entry.listener
+        listener.name = entry.name ?? ListenerAddress.text(address)
+        listener.address = address
+        listener.maxConnections = entry.maxConnections
+        do {
+            try SecurityOptions.complete(&listener, entry, general: general)
+        } catch {
+            return .failure(error)
+        }
+        return .success(listener)
     }
 
     /// The entry that `listener(_:)` makes `listener` of.
     static func entry(_ listener: ListenerConfiguration) -> ListenerEntry {
-        ListenerEntry(
-            name: listener.name, address: ListenerAddress.text(listener.address), allowsAnonymous: listener.allowsAnonymous,
-            maxConnections: listener.maxConnections)
+        var entry = SecurityOptions.entry(listener)
+        entry.name = listener.name
+        entry.address = ListenerAddress.text(listener.address)
+        entry.maxConnections = listener.maxConnections
+        return entry
     }
 
     static let nameFault: @Sendable (String) -> String? = { name in

@@ -1,10 +1,16 @@
+import Headwater
+
 /// The reference of all options, made from the tables that are obeyed. One line per option for a terminal.
 public enum OptionReference {
     public static var text: String {
         var out = ""
         let defaults = HeadwaterConfiguration(listeners: [])
         out += lines(BrokerOptions.table, prefix: "", defaults: defaults, hasVariables: true)
+        out += "# The options of listeners[] except name, address, host, port and max_connections may also stand in the section\n"
+        out += "# security, which says them for all listeners at once.\n\n"
         out += lines(ListenerOptions.table, prefix: "listeners[].", defaults: ListenerEntry(), hasVariables: false)
+        let limits = QuotaOptions.TenantEntry(tenant: .init(), client: .init())
+        out += lines(QuotaOptions.tenantTable, prefix: "tenants.NAME.", defaults: limits, hasVariables: false)
         out += lines(KafkaOptions.clusters, prefix: "kafka.clusters.NAME.", defaults: KafkaClusterEntry(), hasVariables: false)
         out += lines(KafkaOptions.routes, prefix: "kafka.routes[].", defaults: KafkaRouteEntry(), hasVariables: false)
         return out

@@ -6,7 +6,7 @@ extension OptionType {
             switch self {
             case .boolean: "true, false"
             case .integer(let range, _), .bytes(let range, _), .seconds(let range, _), .milliseconds(let range): rangeText(range)
-            case .choice(let allowed): allowed.joined(separator: ", ")
+            case .choice(let allowed, _): allowed.joined(separator: ", ")
             case .text(let meaning, _, _): meaning
             case .texts(let meaning, _): "list of \(meaning)"
             case .fields(let meaning, _): meaning

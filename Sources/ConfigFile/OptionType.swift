@@ -24,7 +24,7 @@ enum OptionType: Sendable {
     case bytes(ClosedRange<Int>, word: String? = nil)
     case seconds(ClosedRange<Int>, word: String? = nil)
     case milliseconds(ClosedRange<Int>)
-    case choice([String])
+    case choice([String], word: String? = nil)
     /// - `meaning`: what the text is, for the reference; `check` says what is wrong with a text, `nil` for nothing.
     case text(meaning: String, word: String? = nil, check: @Sendable (String) -> String? = { _ in nil })
     case texts(meaning: String, check: @Sendable (String) -> String? = { _ in nil })
@@ -56,7 +56,7 @@ enum OptionType: Sendable {
             return .integer(try within(range, try duration(text, unitMilliseconds: 1_000), text))
         case .milliseconds(let range):
             return .integer(try within(range, try duration(text, unitMilliseconds: 1), text))
-        case .choice(let allowed):
+        case .choice(let allowed, _):
             guard allowed.contains(text) else {
                 throw Fault("\(Self.shown(text)) is none of \(allowed.joined(separator: ", "))\(Suggestion.text(for: text, in: allowed))")
             }
@@ -80,7 +80,7 @@ enum OptionType: Sendable {
 
     var word: String? {
         switch self {
-        case .integer(_, let word), .bytes(_, let word), .seconds(_, let word), .text(_, let word, _): word
+        case .integer(_, let word), .bytes(_, let word), .seconds(_, let word), .choice(_, let word), .text(_, let word, _): word
         default: nil
         }
     }

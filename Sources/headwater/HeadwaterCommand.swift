@@ -1,7 +1,6 @@
 import ArgumentParser
 
 /// The program `headwater`: a subcommand for each thing one does with a broker.
-@main
 struct HeadwaterCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "headwater",
@@ -16,7 +15,7 @@ struct HeadwaterCommand: AsyncParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            RunCommand.self, CheckCommand.self, PubCommand.self, SubCommand.self, AclCommand.self, DbCommand.self, DevKafkaCommand.self,
-            HealthCommand.self,
+            RunCommand.self, CheckCommand.self, PubCommand.self, SubCommand.self, AclCommand.self, PasswdCommand.self, DbCommand.self,
+            DevKafkaCommand.self, HealthCommand.self,
         ])
 }

@@ -71,8 +71,30 @@ struct Privileges {
         guard !groups().contains(0) else {
             throw Fault(description: "user: \"\(account.name)\" is a member of root's group; take it out of that group, or name another")
         }
+        try proveThreads(account)
         // Capabilities may outlive root's number (SECBIT_NO_SETUID_FIXUP, ambient ones): so try.
         guard setuid(0) != 0, seteuid(0) != 0, setgid(0) != 0, setegid(0) != 0 else { throw unfinished("way back to root") }
+    }
+
+    /// What the C library does for all threads it doesn't do for one that it takes to be ending.
+    private static func proveThreads(_ account: Account) throws(Fault) {
+        guard let listing = opendir("/proc/self/task") else { return }  // no /proc: nothing can be said
+        defer { closedir(listing) }
+        while let entry = readdir(listing) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            guard name != ".", name != "..", let file = fopen("/proc/self/task/\(name)/status", "re") else { continue }
+            defer { fclose(file) }
+            var line = [CChar](repeating: 0, count: 512)
+            var numbers: [UInt32]?
+            while numbers == nil, fgets(&line, CInt(line.count), file) != nil {
+                let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+                if text.hasPrefix("Uid:") { numbers = text.dropFirst(4).split(whereSeparator: \.isWhitespace).compactMap { UInt32($0) } }
+            }
+            // A thread that has ended meanwhile has no line.
+            if let numbers, !numbers.allSatisfy({ $0 == account.user }) { throw unfinished("thread \(name)") }
+        }
     }
 
     private static func unfinished(_ what: String) -> Fault {

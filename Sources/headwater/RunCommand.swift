@@ -25,7 +25,8 @@ struct RunCommand: AsyncParsableCommand {
               headwater run -c headwater.yaml --log-format json
               HEADWATER_LOG_LEVEL=debug headwater run --port 1884 --http 127.0.0.1:9884
 
-            SIGTERM and SIGINT end it in order: listeners close, MQTT 5 clients are told, records on their way to Kafka are \
+            SIGHUP reads certificates, passwords and topic rules again, all or nothing; files that change are read by \
+            themselves, too. SIGTERM and SIGINT end it in order: listeners close, MQTT 5 clients are told, records on their way to Kafka are \
             flushed (shutdown.flush_timeout). Exit codes: 0 ended in order; 1 the configuration is wrong or something could \
             not start; 78 the store is damaged, or of a later version, and somebody has to look at it (store.on_damage).
             """)
@@ -109,7 +110,10 @@ struct RunCommand: AsyncParsableCommand {
         let admin = configuration.http.map {
             AdminServer(configuration: $0, broker: broker, logger: Logger(label: "headwater.http"), status: kafkaLines)
         }
-        let running = RunningBroker(broker: broker, admin: admin, logger: logger) {
+        let running = RunningBroker(
+            broker: broker, admin: admin, logger: logger,
+            bound: { try Privileges.giveUp(configuration, files: broker.securityFiles, logger) }
+        ) {
             var addresses = broker.boundListeners.map { "mqtt \($0.name): \(ListenerAddress.text($0.address))" }
             if let address = admin?.boundAddress { addresses.append("http: \(ListenerAddress.text(address))") }
             if let directory = configuration.broker.store.directory {
@@ -119,7 +123,10 @@ struct RunCommand: AsyncParsableCommand {
         // The group is here for its signals; what it says is said by the broker already.
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: [.init(service: running, successTerminationBehavior: .gracefullyShutdownGroup)],
+                services: [
+                    .init(service: running, successTerminationBehavior: .gracefullyShutdownGroup),
+                    .init(service: ReloadOnSignal(broker: broker, logger: logger)),
+                ],
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: Logger(label: "headwater.lifecycle", factory: { _ in SwiftLogNoOpLogHandler() })))
         try await group.run()

@@ -9,20 +9,26 @@ struct RunningBroker: Service {
     let broker: Broker
     let admin: AdminServer?
     let logger: Logger
+    /// Called once, when the listeners have their addresses, before the store is opened.
+    let bound: @Sendable () throws -> Void
     /// Called once, when everything is open.
     let started: @Sendable () throws -> Void
 
-    init(broker: Broker, admin: AdminServer?, logger: Logger, started: @escaping @Sendable () throws -> Void) {
+    init(
+        broker: Broker, admin: AdminServer?, logger: Logger, bound: @escaping @Sendable () throws -> Void = {},
+        started: @escaping @Sendable () throws -> Void
+    ) {
         self.broker = broker
         self.admin = admin
         self.logger = logger
+        self.bound = bound
         self.started = started
     }
 
     func run() async throws {
         do {
             try await admin?.start()
-            try await broker.start()
+            try await broker.start(bound: bound)
             try started()
         } catch {
             await stop()

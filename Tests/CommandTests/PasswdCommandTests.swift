@@ -238,7 +238,7 @@ import Testing
         static func run(_ arguments: [String], answers: [String]) throws -> (status: Int32, output: String) {
             let products = URL(filePath: try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
                 .deletingLastPathComponent()
-            let program = products.appending(path: "headwater-cli").path
+            let program = products.appending(path: "headwater").path
             let process = Process()
             let output = Pipe()
             process.executableURL = URL(fileURLWithPath: "/usr/bin/python3")

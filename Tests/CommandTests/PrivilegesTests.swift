@@ -62,9 +62,7 @@ struct PrivilegesTests {
         "a user or group that does not exist, or is root, is refused, and the fault names it",
         arguments: [("no-such-user", nil), ("nobody", "no-such-group"), ("root", nil), ("nobody", "root")] as [(String, String?)])
     func unknown(user: String, group: String?) {
-        #expect { _ = try Privileges.account(user: user, group: group) } throws: {
-            "\($0)".contains(group ?? user) || "\($0)".contains(user)
-        }
+        #expect { _ = try Privileges.account(user: user, group: group) } throws: { "\($0)".contains(group ?? user) || "\($0)".contains(user) }
     }
 
     @Test("files that can't be read are named with the reason")

@@ -119,7 +119,7 @@ import Testing
         let isChanged = closed.listenOnLoopback(port: 1999)
         #expect(!isChanged)
         #expect(closed.notes.count == 2)
-        #expect(closed.notes[0].contains("anonymous clients are refused"))
+        #expect(closed.notes[0].contains("nobody can connect"))
         #expect(closed.notes[1].contains("store.directory"))
     }
 

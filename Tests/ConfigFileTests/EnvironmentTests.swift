@@ -25,7 +25,7 @@ import Testing
         "an unknown variable is refused with a suggestion",
         arguments: [
             ("HEADWATER_LOG_LEVLE", "no option has this name; did you mean \"HEADWATER_LOG_LEVEL\"?"),
-            ("HEADWATER_COLOUR", "no option has this name"),
+            ("HEADWATER_TEMPERATURE", "no option has this name"),
             ("HEADWATER_LISTENERS", "listeners can't be set by a variable; it belongs into the configuration file"),
             ("HEADWATER_KAFKA_CLUSTERS_MAIN", "kafka.clusters can't be set by a variable; it belongs into the configuration file"),
         ])

@@ -16,7 +16,7 @@ import Testing
             switch option.type {
             case .boolean: current == .boolean(true) ? .boolean(false) : .boolean(true)
             case .integer(let range, _), .bytes(let range, _), .seconds(let range, _), .milliseconds(let range): number(range)
-            case .choice(let allowed): .text(allowed.first { .text($0) != current } ?? "")
+            case .choice(let allowed, _): .text(allowed.first { .text($0) != current } ?? "")
             case .text: .text(option.path.last == "address" ? "127.0.0.1:1999" : "sample")
             case .texts: .texts(["one", "t w o"])
             case .fields: .fields([OptionField(name: "one", value: "1"), OptionField(name: "t: wo", value: "a \"b\"\n")])
@@ -81,7 +81,7 @@ import Testing
         for option in BrokerOptions.table {
             #expect(text.contains("\n\(option.path.joined(separator: ".")): ") || text.hasPrefix(option.path[0]))
         }
-        for option in ListenerOptions.table { #expect(text.contains("listeners[].\(option.path[0]): ")) }
+        for option in ListenerOptions.table { #expect(text.contains("listeners[].\(option.path.joined(separator: ".")): ")) }
         for option in KafkaOptions.clusters { #expect(text.contains("kafka.clusters.NAME.\(option.path[0]): ")) }
         for option in KafkaOptions.routes { #expect(text.contains("kafka.routes[].\(option.path[0]): ")) }
     }
