@@ -10,6 +10,14 @@ package enum TLSEvent: Sendable {
     case failed(TLSError)
 }
 
+/// Follows the handshake of one channel, in place of `TLSEvent`s: without a handler of its own, which each connection would have to
+/// add and remove.
+package protocol TLSHandshakeObserver: AnyObject {
+    /// The first bytes are here. `false`: they wait for `TLSHandler.beginHandshake`.
+    func mayBeginHandshake() -> Bool
+    func handshakeEnded(_ event: TLSEvent)
+}
+
 /// Drives a `TLSEngine` on a channel.
 ///
 /// Handlers above see plaintext. One that writes to the socket itself, past NIO, seals with `seal` and must not do so while
@@ -28,15 +36,24 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// Written by the handlers above before the handshake was complete.
     @exclusivity(unchecked) private var early: [(ByteBuffer, EventLoopPromise<Void>?)] = []
     @exclusivity(unchecked) private var hasReportedFailure = false
+    /// Until the handshake has ended.
+    @exclusivity(unchecked) private var observer: (any TLSHandshakeObserver)?
+    /// What has come before the handshake may begin; `nil` afterwards.
+    @exclusivity(unchecked) private var held: [ByteBuffer]?
 
+    /// Reads that wait: a ClientHello comes in one or two. Whoever sends more before it is answered can't fill memory.
+    private static let maxHeldReads = 64
     /// The peer has this long to read an alert before the channel closes.
     private static let alertLingering = TimeAmount.seconds(1)
 
     /// - Parameters:
     ///   - engine: New, or one that another loop has detached. The handler is its only user.
     ///   - scratch: The event loop's. `nil`: one of its own.
-    package init(engine: TLSEngine, scratch: TLSScratch? = nil) {
+    ///   - observer: Held until the handshake has ended.
+    package init(engine: TLSEngine, scratch: TLSScratch? = nil, observer: (any TLSHandshakeObserver)? = nil) {
         self.engine = engine
+        self.observer = observer
+        held = observer == nil ? nil : []
         self.scratch = scratch ?? TLSScratch()
     }
 
@@ -62,14 +79,45 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        guard let engine, engine.phase <= .open else { return }
         let ciphertext = unwrapInboundIn(data)
+        if held != nil, mustWait(ciphertext, context) { return }
+        received(ciphertext, context)
+    }
+
+    /// - Returns: `true`: the bytes are kept.
+    private func mustWait(_ ciphertext: ByteBuffer, _ context: ChannelHandlerContext) -> Bool {
+        if held?.isEmpty == true, observer?.mayBeginHandshake() != false {
+            held = nil
+            return false
+        }
+        held?.append(ciphertext)
+        if held?.count ?? 0 > Self.maxHeldReads { context.close(promise: nil) }
+        return true
+    }
+
+    /// The turn of a handshake that was kept waiting has come.
+    /// - Returns: `false`: the connection is no more.
+    package func beginHandshake() -> Bool {
+        guard let context, context.channel.isActive, let bytes = held, !bytes.isEmpty else { return false }
+        held = nil
+        for ciphertext in bytes { received(ciphertext, context) }
+        context.fireChannelReadComplete()
+        return true
+    }
+
+    private func received(_ ciphertext: ByteBuffer, _ context: ChannelHandlerContext) {
+        guard let engine, engine.phase <= .open else { return }
         var plaintext = scratch.take()
         let progress = ciphertext.withUnsafeReadableBytes { engine.receive($0, plaintext: &plaintext) }
-        if engine.hasOutput { sendOutput(context) }
+        // In TLS 1.3 what a server has left to say is a session ticket. If the client's first request has come along, it goes with the answer.
+        let isTicket = progress == .handshakeCompleted && engine.isServer && engine.version >= .v1_3
+        if engine.hasOutput, !isTicket { sendOutput(context) }
         if progress == .handshakeCompleted { completed(engine, context) }
         if plaintext.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(plaintext)) }
         scratch.give(plaintext)
+        if isTicket {
+            context.eventLoop.assumeIsolated().execute { [self] in if let context = self.context { sendOutput(context) } }
+        }
         // After `detach` another loop has the engine.
         guard self.engine != nil, engine.phase > .open else { return }
         if let failure = engine.failure { return failed(failure, context) }
@@ -82,17 +130,21 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
             engine.connectionLost()
             if let failure = engine.failure { report(failure, engine, context) }
         }
+        // Whoever closed it did not wait for the handshake.
+        if observer != nil { tell(.handshakeFailed(TLSError(.closedEarly)), context) }
+        held = nil
         dropEarly(ChannelError.ioOnClosedChannel)
         context.fireChannelInactive()
     }
 
     package func handlerRemoved(context: ChannelHandlerContext) {
+        observer = nil
         dropEarly(ChannelError.ioOnClosedChannel)
         self.context = nil
     }
 
     private func completed(_ engine: TLSEngine, _ context: ChannelHandlerContext) {
-        context.fireUserInboundEventTriggered(TLSEvent.handshakeCompleted(engine.peerIdentity()))
+        tell(.handshakeCompleted(engine.peerIdentity()), context)
         let waiting = early
         early = []
         for (buffer, promise) in waiting { sealAndWrite(buffer, engine, context, promise) }
@@ -112,7 +164,13 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private func report(_ error: TLSError, _ engine: TLSEngine?, _ context: ChannelHandlerContext) {
         guard !hasReportedFailure else { return }
         hasReportedFailure = true
-        context.fireUserInboundEventTriggered(engine?.hasOpened ?? false ? TLSEvent.failed(error) : TLSEvent.handshakeFailed(error))
+        tell(engine?.hasOpened ?? false ? .failed(error) : .handshakeFailed(error), context)
+    }
+
+    private func tell(_ event: TLSEvent, _ context: ChannelHandlerContext) {
+        guard let observer else { return context.fireUserInboundEventTriggered(event) }
+        self.observer = nil
+        observer.handshakeEnded(event)
     }
 
     private func dropEarly(_ error: any Error) {
@@ -136,6 +194,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     private func sealAndWrite(
         _ buffer: ByteBuffer, _ engine: TLSEngine, _ context: ChannelHandlerContext, _ promise: EventLoopPromise<Void>?
     ) {
+        sendOutput(context)
         var sealed = context.channel.allocator.buffer(capacity: engine.sealedCapacity(buffer.readableBytes))
         guard buffer.withUnsafeReadableBytes({ engine.seal($0, into: &sealed) }) else {
             promise?.fail(engine.failure ?? ChannelError.outputClosed)
@@ -197,6 +256,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     /// For a connection that goes on, by its descriptor, in a handler of another event loop. This handler does nothing any more, not
     /// even say close_notify. Not while `hasBytesInChannel`: they would be lost.
     package func detach() -> DetachedTLSEngine? {
+        if let context { sendOutput(context) }
         guard let engine, engine.phase == .open, !hasBytesInChannel, !engine.hasOutput else { return nil }
         self.engine = nil
         return DetachedTLSEngine(owned: engine)

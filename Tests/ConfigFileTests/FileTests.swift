@@ -88,7 +88,7 @@ final class TemporaryFile {
         #expect(try Self.refusal(comment + [UInt8(ascii: "\n")]) == ": is larger than 4MiB, which no configuration needs")
     }
 
-    @Test("the configurations that are delivered with the program are accepted", arguments: ["deploy/dev.yaml", "deploy/docker.yaml"])
+    @Test("the configurations that are delivered with the program are accepted", arguments: ["deploy/dev.yaml", "deploy/secured.yaml", "deploy/docker.yaml"])
     func delivered(path: String) throws {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
         _ = try HeadwaterConfiguration.load(file: root.appendingPathComponent(path).path, environment: [:])

@@ -21,6 +21,8 @@ final class Arrival {
     private var applicationProtocol: String?
     private var handshakeTimeout: Scheduled<Void>?
     private var isHandshaking = false
+    /// The first bytes of its handshake wait for their turn.
+    private var isWaiting = false
 
     init(_ channel: any Channel, on loop: BrokerLoop, listener: ListenerProfile) {
         self.loop = loop
@@ -78,7 +80,7 @@ final class Arrival {
     private func secure() throws {
         guard let context = security.tls else { return try upgrade() }
         guard let engine = context.makeEngine() else { throw turnAway("no memory for TLS") }
-        let handler = TLSHandler(engine: engine, scratch: loop.tlsScratch)
+        let handler = TLSHandler(engine: engine, scratch: loop.tlsScratch, observer: self)
         tls = handler
         isHandshaking = true
         loop.halfOpen.handshakeBegan()
@@ -87,20 +89,31 @@ final class Arrival {
             handshakeFailed("timeout", "no complete handshake within \(seconds) s")
             channel.close(promise: nil)
         }
-        try pipeline.addHandlers([
-            HandshakeGate(turnstile: loop.turnstile), handler, HandshakeWatcher(self),
-        ] as [any ChannelHandler])
+        try pipeline.addHandler(handler)
+    }
+
+    /// - Returns: `false`: the connection is no more.
+    func beginHandshake() -> Bool {
+        waitsNoMore()
+        return tls?.beginHandshake() ?? false
+    }
+
+    private func waitsNoMore() {
+        guard isWaiting else { return }
+        isWaiting = false
+        loop.halfOpen.handshakeWaitsNoMore()
     }
 
     private func endHandshake() {
         handshakeTimeout?.cancel()
         handshakeTimeout = nil
+        waitsNoMore()
         guard isHandshaking else { return }
         isHandshaking = false
         loop.halfOpen.handshakeEnded()
     }
 
-    fileprivate func handshakeCompleted(_ identity: PeerIdentity) throws {
+    private func handshakeCompleted(_ identity: PeerIdentity) throws {
         endHandshake()
         applicationProtocol = identity.applicationProtocol
         loop.counters.statistics.handshakes.completed += 1
@@ -108,7 +121,7 @@ final class Arrival {
         try upgrade()
     }
 
-    fileprivate func handshakeFailed(_ reason: String, _ why: String) {
+    private func handshakeFailed(_ reason: String, _ why: String) {
         guard isHandshaking else { return }
         endHandshake()
         loop.counters.statistics.handshakes.failed[reason, default: 0] += 1
@@ -157,34 +170,25 @@ final class Arrival {
     }
 }
 
-/// Hears how a handshake ends, and goes.
-private final class HandshakeWatcher: ChannelInboundHandler, RemovableChannelHandler {
-    typealias InboundIn = ByteBuffer
-    private var arrival: Arrival?
+extension Arrival: TLSHandshakeObserver {
+    func mayBeginHandshake() -> Bool {
+        if loop.turnstile.enter(self) { return true }
+        isWaiting = true
+        loop.halfOpen.handshakeWaits()
+        return false
+    }
 
-    init(_ arrival: Arrival) { self.arrival = arrival }
-
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        guard let event = event as? TLSEvent else { return context.fireUserInboundEventTriggered(event) }
-        let arrival = arrival
-        self.arrival = nil
+    func handshakeEnded(_ event: TLSEvent) {
         switch event {
         case .handshakeCompleted(let identity):
             do {
-                try arrival?.handshakeCompleted(identity)
+                try handshakeCompleted(identity)
             } catch {
-                context.close(promise: nil)
+                channel.close(promise: nil)
             }
-            context.pipeline.syncOperations.removeHandler(self, promise: nil)
         case .handshakeFailed(let error), .failed(let error):
-            arrival?.handshakeFailed(error.reason.rawValue, error.description)
+            handshakeFailed(error.reason.rawValue, error.description)
         }
-    }
-
-    func channelInactive(context: ChannelHandlerContext) {
-        arrival?.handshakeFailed(TLSError.Reason.closedEarly.rawValue, "closed early")
-        arrival = nil
-        context.fireChannelInactive()
     }
 }
 

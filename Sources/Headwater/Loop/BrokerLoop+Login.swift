@@ -144,7 +144,7 @@ extension BrokerLoop {
         counters.statistics.loginsFailed[failure.rawValue, default: 0] += 1
         let line = LoginFailure.line(
             user: Array((client.username ?? "").utf8), peer: client.peerAddress, listener: client.listener, reason: failure)
-        strangerLog.line(.warning, "\(line)", nowMilliseconds: clock.monotonicMilliseconds, metadata: [:])
+        loginLog.line(.warning, "\(line)", nowMilliseconds: clock.monotonicMilliseconds, metadata: [:])
     }
 }
 

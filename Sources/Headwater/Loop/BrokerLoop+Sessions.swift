@@ -43,7 +43,7 @@ extension BrokerLoop {
         if let client = connection.client {
             var metadata: Logger.Metadata = [
                 "client": "\(client.clientID)", "user": "\(client.username ?? "")", "peer": "\(client.peerAddress)",
-                "cause": "\(reason.cause.rawValue)", "code": "\(reason.code)",
+                "cause": "\(reason.cause.rawValue)", "code": "\(reason.code)", "tenant": "\(client.tenant)",
             ]
             if let detail { metadata["why"] = "\(detail)" }
             clientLog.line(.info, "disconnected", nowMilliseconds: clock.monotonicMilliseconds, metadata: metadata)

@@ -49,6 +49,8 @@ final class BrokerLoop {
     /// Lines that anybody can cause, and those that need an accepted client.
     @exclusivity(unchecked) var strangerLog: LogLimiter
     @exclusivity(unchecked) var clientLog: LogLimiter
+    /// Failed logins, which other programs count: a flood of other lines must not take their place.
+    @exclusivity(unchecked) var loginLog: LogLimiter
 
     /// By listener, in their order.
     @exclusivity(unchecked) var security: [ListenerSecurity]
@@ -143,7 +145,7 @@ final class BrokerLoop {
         halfOpen = shared.halfOpen
         loginGuard = shared.loginGuard
         hashingPool = shared.hashingPool
-        turnstile = HandshakeTurnstile(eventLoop: node.eventLoop, halfOpen: shared.halfOpen)
+        turnstile = HandshakeTurnstile(eventLoop: node.eventLoop)
         security = shared.security
         quotas = shared.quotas
         logger = shared.logger
@@ -167,6 +169,7 @@ final class BrokerLoop {
                 nowNanoseconds: MessageClock.now.monotonicNanoseconds)
         ]
         strangerLog = LogLimiter(logger: shared.logger, burst: 50, perSecond: 10)
+        loginLog = LogLimiter(logger: shared.logger, burst: 50, perSecond: 10)
         clientLog = LogLimiter(logger: shared.logger, burst: 2_000, perSecond: 200)
         subscribers = shared.nodes.indices.map { .loop($0) }
         outboxes = shared.nodes.map { _ in [] }

@@ -40,7 +40,10 @@ final class Wire {
             output.writeBytes(bytes)
             return true
         }
-        return tls.engine?.seal(bytes, into: &output) ?? false
+        guard let engine = tls.engine else { return false }
+        // A session ticket that has waited for this.
+        if engine.hasOutput { engine.takeOutput(into: &output) }
+        return engine.seal(bytes, into: &output)
     }
 
     /// What the other loop needs to go on; `nil`: it can't leave now, bytes of TLS are still on their way.

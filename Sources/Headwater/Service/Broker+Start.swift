@@ -52,7 +52,8 @@ extension Broker {
                 configuration: configuration, nodes: nodes, directory: SessionDirectory(), tenants: tenants,
                 quotas: QuotaBook(configuration.quotas), totals: totals, plugins: plugins,
                 authenticator: plugins.lazy.compactMap(\.authenticator).first, halfOpen: halfOpen,
-                loginGuard: LoginGuard(LoginLimits(configuration.logins)),
+                loginGuard: LoginGuard(LoginLimits(
+                    configuration.logins, connectTimeoutSeconds: configuration.limits.connectTimeoutSeconds)),
                 hashingPool: HashingPool(threads: configuration.limits.hashingThreads, maxWaiting: configuration.limits.maxWaitingLogins),
                 security: security.current, logger: logger, store: opened?.service)
             for plugin in plugins {
