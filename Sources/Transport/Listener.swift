@@ -25,7 +25,8 @@ package struct Listener: Sendable {
     ) async throws -> Listener {
         var bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 4096)
-            .serverChannelOption(.maxMessagesPerRead, value: 64)
+            // Between two rounds the loop looks at those who are connected: a crowd at the door must not keep them waiting.
+            .serverChannelOption(.maxMessagesPerRead, value: 8)
             .serverChannelOption(.autoRead, value: false)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(AcceptBackoff(mayAccept: mayAccept)) }
