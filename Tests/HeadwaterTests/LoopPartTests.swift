@@ -72,6 +72,31 @@ struct LoopPartTests {
         #expect(replays.next() == nil && replays.isEmpty)
     }
 
+    @Test("what came live while a replay was under way is not sent again, and nothing older after it")
+    func replayBehindLiveMessages() throws {
+        func message(_ topic: String, at nanoseconds: UInt64) throws -> Message {
+            let clock = MessageClock(monotonicNanoseconds: nanoseconds, unixMilliseconds: 0)
+            return Message(topic: try TopicName(topic), payload: [1], isRetained: true, received: clock)
+        }
+        var replays = RetainedReplays()
+        replays.begin("#", qos: .atMostOnce, identifier: 1, shards: [1])
+        guard case .ask(let replay, shard: 1)? = replays.next() else { return #expect(Bool(false), "shard 1 is asked") }
+        let live = try message("same", at: 50)
+        replays.cameLive(live)
+        replays.cameLive(try message("replaced", at: 50))
+        let page = [live, try message("replaced", at: 40), try message("other", at: 40), try message("same", at: 60)]
+        let session = SessionReference(loop: 0, slot: 0, serial: 1)
+        replays.take(RetainedPage(shard: 1, session: session, replay: replay.number, messages: page, next: nil))
+        var sent: [String] = []
+        while case .send(let message, _)? = replays.next() { sent.append("\(message.topic) \(message.received.monotonicNanoseconds)") }
+        #expect(sent == ["other 40", "same 60"])
+        // The next subscription begins with everything.
+        replays.begin("#", qos: .atMostOnce, identifier: 1, shards: [1])
+        guard case .ask(let again, _)? = replays.next() else { return #expect(Bool(false), "shard 1 is asked again") }
+        replays.take(RetainedPage(shard: 1, session: session, replay: again.number, messages: [live], next: nil))
+        guard case .send? = replays.next() else { return #expect(Bool(false), "the live message is the retained one now") }
+    }
+
     @Test("subscribing and unsubscribing without end leaves no replays behind")
     func givenUpReplays() {
         var replays = RetainedReplays()

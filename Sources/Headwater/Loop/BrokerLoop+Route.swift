@@ -205,6 +205,7 @@ extension BrokerLoop {
             identifiers = match.identifierCount == 0 ? nil : Array(ownMatches.identifiers(of: match))
         }
         let retain = target.retainAsPublished && publication.isRetained
+        if publication.isRetained, let extras = session.extras, !extras.replays.isEmpty { extras.replays.cameLive(publication.message()) }
         if publication.storage != nil, isExcluded(session, from: publication) { return }
         guard target.isAllowed else {
             counters.statistics.deliveriesDue &+= 1

@@ -39,6 +39,16 @@ struct RetainedReplays {
     /// Numbers in the order in which they began; those that were given up are skipped.
     private var order = Deque<UInt32>()
     private var nextNumber: UInt32 = 1
+    /// What came live while replays were under way: the newest retained message of each topic, by the topic's hash.
+    private var live: [Int: LiveMessage] = [:]
+
+    private struct LiveMessage {
+        let message: ObjectIdentifier
+        let receivedNanoseconds: UInt64
+    }
+
+    /// Beyond these a client may have a message twice: live, and as the retained one.
+    private static let maxLive = 1 << 16
 
     var isEmpty: Bool { replays.isEmpty }
     /// Numbers remembered, those of replays that were given up included.
@@ -58,6 +68,7 @@ struct RetainedReplays {
     mutating func cancel(_ pattern: String) {
         guard let number = numbers.removeValue(forKey: ExactText(pattern)) else { return }
         replays[number] = nil
+        if replays.isEmpty { live = [:] }
         if order.count > 2 * replays.count + 64 { order.removeAll { replays[$0] == nil } }
     }
 
@@ -65,6 +76,29 @@ struct RetainedReplays {
         replays = [:]
         numbers = [:]
         order = []
+        live = [:]
+    }
+
+    /// A retained message has come by a subscription: it is not to come once more as the retained one of its topic, and nothing older
+    /// after it. The page may be made by a loop that has it already.
+    mutating func cameLive(_ message: Message) {
+        guard !replays.isEmpty else { return }
+        let topic = Self.hash(ofTopic: message)
+        if live.count >= Self.maxLive, live[topic] == nil { return }
+        live[topic] = LiveMessage(message: message.identity, receivedNanoseconds: message.received.monotonicNanoseconds)
+    }
+
+    private func isOld(_ message: Message) -> Bool {
+        guard !live.isEmpty, let newest = live[Self.hash(ofTopic: message)] else { return false }
+        return newest.message == message.identity || message.received.monotonicNanoseconds < newest.receivedNanoseconds
+    }
+
+    private static func hash(ofTopic message: Message) -> Int {
+        message.withParts { topic, _, _ in
+            var hasher = Hasher()
+            hasher.combine(bytes: topic)
+            return hasher.finalize()
+        }
     }
 
     /// What to do now; `nil`: nothing before a page comes, or at all.
@@ -76,7 +110,9 @@ struct RetainedReplays {
             }
             if replay.sent < replay.page.count {
                 replays[number]?.sent += 1
-                return .send(replay.page[replay.sent], replay)
+                let message = replay.page[replay.sent]
+                if isOld(message) { continue }
+                return .send(message, replay)
             }
             if replay.isWaiting { return nil }
             replays[number]?.page = []
