@@ -13,8 +13,8 @@ package enum TLSEvent: Sendable {
 /// Follows the handshake of one channel, in place of `TLSEvent`s: without a handler of its own, which each connection would have to
 /// add and remove.
 package protocol TLSHandshakeObserver: AnyObject {
-    /// The first bytes are here. `false`: they wait for `TLSHandler.beginHandshake`.
-    func mayBeginHandshake() -> Bool
+    /// Bytes of the handshake are here. `false`: they wait for `TLSHandler.continueHandshake`.
+    func mayContinueHandshake() -> Bool
     func handshakeEnded(_ event: TLSEvent)
 }
 
@@ -38,10 +38,10 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     @exclusivity(unchecked) private var hasReportedFailure = false
     /// Until the handshake has ended.
     @exclusivity(unchecked) private var observer: (any TLSHandshakeObserver)?
-    /// What has come before the handshake may begin; `nil` afterwards.
+    /// What has come of the handshake and waits for its turn; `nil` after the handshake.
     @exclusivity(unchecked) private var held: [ByteBuffer]?
 
-    /// Reads that wait: a ClientHello comes in one or two. Whoever sends more before it is answered can't fill memory.
+    /// Reads that wait: a flight comes in one or two. Whoever sends more before it is answered can't fill memory.
     private static let maxHeldReads = 64
     /// The peer has this long to read an alert before the channel closes.
     private static let alertLingering = TimeAmount.seconds(1)
@@ -86,10 +86,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// - Returns: `true`: the bytes are kept.
     private func mustWait(_ ciphertext: ByteBuffer, _ context: ChannelHandlerContext) -> Bool {
-        if held?.isEmpty == true, observer?.mayBeginHandshake() != false {
-            held = nil
-            return false
-        }
+        if held?.isEmpty == true, observer?.mayContinueHandshake() != false { return false }
         held?.append(ciphertext)
         if held?.count ?? 0 > Self.maxHeldReads { context.close(promise: nil) }
         return true
@@ -97,9 +94,9 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// The turn of a handshake that was kept waiting has come.
     /// - Returns: `false`: the connection is no more.
-    package func beginHandshake() -> Bool {
+    package func continueHandshake() -> Bool {
         guard let context, context.channel.isActive, let bytes = held, !bytes.isEmpty else { return false }
-        held = nil
+        held = []
         for ciphertext in bytes { received(ciphertext, context) }
         context.fireChannelReadComplete()
         return true
@@ -144,6 +141,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func completed(_ engine: TLSEngine, _ context: ChannelHandlerContext) {
+        held = nil
         tell(.handshakeCompleted(engine.peerIdentity()), context)
         let waiting = early
         early = []

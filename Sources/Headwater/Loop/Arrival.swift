@@ -21,7 +21,7 @@ final class Arrival {
     private var applicationProtocol: String?
     private var handshakeTimeout: Scheduled<Void>?
     private var isHandshaking = false
-    /// The first bytes of its handshake wait for their turn.
+    /// Bytes of its handshake wait for their turn.
     private var isWaiting = false
 
     init(_ channel: any Channel, on loop: BrokerLoop, listener: ListenerProfile) {
@@ -93,9 +93,9 @@ final class Arrival {
     }
 
     /// - Returns: `false`: the connection is no more.
-    func beginHandshake() -> Bool {
+    func continueHandshake() -> Bool {
         waitsNoMore()
-        return tls?.beginHandshake() ?? false
+        return tls?.continueHandshake() ?? false
     }
 
     private func waitsNoMore() {
@@ -171,7 +171,7 @@ final class Arrival {
 }
 
 extension Arrival: TLSHandshakeObserver {
-    func mayBeginHandshake() -> Bool {
+    func mayContinueHandshake() -> Bool {
         if loop.turnstile.enter(self) { return true }
         isWaiting = true
         loop.halfOpen.handshakeWaits()

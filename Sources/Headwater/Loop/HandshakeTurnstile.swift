@@ -1,9 +1,10 @@
 import NIOCore
 
-/// Lets TLS handshakes through one at a time, with a look at everybody else's sockets between two.
+/// Lets the steps of TLS handshakes through one at a time, with a look at everybody else's sockets between two.
 ///
-/// A handshake costs as much as hundreds of messages. A fleet that comes back at once would keep its loop busy for
-/// seconds; so its handshakes queue, and those who are connected wait for one of them at most. Owned by one loop.
+/// A ClientHello costs as much as hundreds of messages; a client's Finished, with the CONNECT behind it, as much as tens. A
+/// fleet that comes back at once would keep its loop busy for seconds; so both queue, and those who are connected wait for
+/// one of them at most. Owned by one loop.
 final class HandshakeTurnstile {
     private let eventLoop: any EventLoop
     private var waiting: [Arrival] = []
@@ -15,7 +16,7 @@ final class HandshakeTurnstile {
 
     init(eventLoop: any EventLoop) { self.eventLoop = eventLoop }
 
-    /// - Returns: `true`: its handshake may begin now; otherwise it is told (`Arrival.beginHandshake`).
+    /// - Returns: `true`: its handshake may go on now; otherwise it is told (`Arrival.continueHandshake`).
     func enter(_ arrival: Arrival) -> Bool {
         // The first of a turn goes at once, if nobody waits: a single client pays nothing.
         if !isScheduled {
@@ -33,7 +34,7 @@ final class HandshakeTurnstile {
             while next < waiting.count {
                 let arrival = waiting[next]
                 next += 1
-                guard arrival.beginHandshake() else { continue }  // it has gone meanwhile
+                guard arrival.continueHandshake() else { continue }  // it has gone meanwhile
                 break
             }
             if next == waiting.count {
