@@ -16,6 +16,8 @@ import Glibc
         case corrupted
         /// An earlier failure in the middle of a commit: this environment has to be closed, and the file checked.
         case panicked
+        /// There is no such database.
+        case notFound
         /// Every reader's slot is taken.
         case readersFull
         case other(CInt)
@@ -39,6 +41,7 @@ import Glibc
             case EIO: .io
             case MDB_CORRUPTED, MDB_PAGE_NOTFOUND, MDB_INVALID, MDB_VERSION_MISMATCH: .corrupted
             case MDB_PANIC: .panicked
+            case MDB_NOTFOUND: .notFound
             case MDB_READERS_FULL: .readersFull
             default: .other(code)
             }

@@ -45,6 +45,12 @@ public protocol LoopHooks: AnyObject {
 
     /// A PUBLISH that is authorised and not a duplicate, before it is routed. `completion` matters with `.hold` alone.
     func willPublish(_ message: Message, completion: PublishCompletion) -> PublishDecision
+    /// The same with an outbox, for a plugin that stores what it does with the message. Also called for wills, whose `completion`
+    /// nobody waits for.
+    func willPublish(_ message: Message, completion: PublishCompletion, outbox: PublishOutbox) -> PublishDecision
+    /// Whether `willPublish` may store entries. While the store takes nothing, such messages of QoS 1 and 2 are refused before it
+    /// is called. Read once.
+    var storesEntries: Bool { get }
     /// `message` has been written to `client` (QoS 0) or acknowledged by it (QoS 1 and 2).
     func delivered(_ client: ClientInfo, message: Message)
 }
@@ -60,6 +66,10 @@ extension LoopHooks {
     public func subscribed(_ client: ClientInfo, filter: TopicFilter, qos: QoS) {}
     public func unsubscribed(_ client: ClientInfo, filter: TopicFilter) {}
     public func willPublish(_ message: Message, completion: PublishCompletion) -> PublishDecision { .proceed }
+    public func willPublish(_ message: Message, completion: PublishCompletion, outbox: PublishOutbox) -> PublishDecision {
+        willPublish(message, completion: completion)
+    }
+    public var storesEntries: Bool { false }
     public func delivered(_ client: ClientInfo, message: Message) {}
 }
 

@@ -6,9 +6,14 @@ public struct PluginContext: Sendable {
     public let logger: Logger
     /// Number of event loops, fixed for the broker's life.
     public let loopCount: Int
+    /// `nil`: the broker keeps everything in memory.
+    public let store: (any PluginStore)?
     private let publishMessage: @Sendable (Message) -> Void
 
-    public init(logger: Logger, loopCount: Int, publish: @escaping @Sendable (Message) -> Void) {
+    public init(
+        logger: Logger, loopCount: Int, store: (any PluginStore)? = nil, publish: @escaping @Sendable (Message) -> Void
+    ) {
+        self.store = store
         self.logger = logger
         self.loopCount = loopCount
         self.publishMessage = publish

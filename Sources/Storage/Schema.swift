@@ -4,15 +4,22 @@ import LMDB
 /// so that their order is the order of the bytes.
 enum Schema {
     /// The highest that this program knows; a store of a higher one is refused. The older ones are read as they are.
-    static let format: UInt32 = 2
+    static let format: UInt32 = 3
     /// What a new store has. The first session or retained message of a tenant makes it `tenantFormat`: a program that knows
     /// no tenants would mix what they keep apart.
     static let firstFormat: UInt32 = 1
     static let tenantFormat: UInt32 = 2
+    /// The first queue of the outbox makes it this: a program that knows no outbox would let it lie.
+    static let outboxFormat: UInt32 = 3
 
-    static let names = ["meta", "sessions", "subscriptions", "queue", "counts", "messages", "inbound", "relayed", "retained"]
+    static let names = [
+        "meta", "sessions", "subscriptions", "queue", "counts", "messages", "inbound", "relayed", "retained", "outbox", "outboxes",
+        "deduplication", "values",
+    ]
+    /// Those that a store of format 1 or 2 may be without.
+    static let newerNames = ["outbox", "outboxes", "deduplication", "values"]
     /// What grows with backlog and is not read at start.
-    static let backlogNames = ["queue", "messages"]
+    static let backlogNames = ["queue", "messages", "outbox", "deduplication"]
 
     /// Bytes of a message (topic, properties, payload) up to which each queue has a copy; longer ones are stored once.
     static let inlineLimit = 1024
@@ -21,6 +28,7 @@ enum Schema {
     static func isShared(byteCount: Int) -> Bool { byteCount > inlineLimit }
 
     static let formatKey = Array("format".utf8)
+    static let identityKey = Array("identity".utf8)
 }
 
 /// Handles of the open databases.
@@ -34,12 +42,17 @@ struct Databases: Sendable {
     let inbound: Database
     let relayed: Database
     let retained: Database
+    let outbox: Database
+    let outboxes: Database
+    let deduplication: Database
+    let values: Database
 
     init(_ environment: Environment, createIfMissing: Bool = true) throws(LMDBError) {
         let all = try environment.openDatabases(Schema.names, createIfMissing: createIfMissing)
         (meta, sessions, subscriptions) = (all[0], all[1], all[2])
         (queue, counts, messages) = (all[3], all[4], all[5])
         (inbound, relayed, retained) = (all[6], all[7], all[8])
+        (outbox, outboxes, deduplication, values) = (all[9], all[10], all[11], all[12])
     }
 }
 
@@ -52,7 +65,7 @@ enum Key {
         return try borrow(&key, body)
     }
 
-    /// A message in a session's queue.
+    /// A message in a session's queue, an entry in a queue of the outbox.
     @inline(__always)
     static func queue<Result>(
         _ session: UInt64, _ sequence: UInt64, _ body: (UnsafeRawBufferPointer) throws(LMDBError) -> Result
@@ -94,6 +107,9 @@ enum Key {
         withUnsafeBytes(of: hashes) { key += $0 }
         return key
     }
+
+    /// A deduplication key of a queue of the outbox.
+    static func deduplication(_ queue: UInt64, _ text: [UInt8]) -> [UInt8] { withUnsafeBytes(of: queue.bigEndian) { Array($0) } + text }
 
     /// What one batch of one loop stored of a publish (`StoreOperation.relayed`).
     static func relayed(_ session: UInt64, _ packetID: UInt16, loop: UInt8, batch: UInt64) -> [UInt8] {

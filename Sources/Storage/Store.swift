@@ -5,6 +5,7 @@ import MQTTModel
 package final class Store: Sendable {
     package let writer: StoreWriter
     package let reader: QueueReader
+    package let outbox: Outbox
     package let directory: String
     /// What an operator must know: damage that was found at the start, and what was done about it.
     package let alarms: [String]
@@ -13,14 +14,16 @@ package final class Store: Sendable {
 
     private init(
         lock: HeldDirectory, environment: StoreEnvironment, alarms: [String], options: StoreOptions, observer: any StoreObserver,
-        state: StoredState
+        outbox: Outbox, state: StoredState
     ) {
+        self.outbox = outbox
         self.lock = lock
         self.environment = environment
         self.alarms = alarms
         directory = lock.directory.path
         writer = StoreWriter(
-            environment: environment, options: options, observer: observer, nextMessage: state.nextMessage, purges: state.orphans)
+            environment: environment, options: options, observer: observer, outbox: outbox, nextMessage: state.nextMessage,
+            purges: state.orphans)
         reader = QueueReader(environment: environment, observer: observer)
     }
 
@@ -61,7 +64,9 @@ package final class Store: Sendable {
             let environment = try StoreEnvironment(directory: files.directory, options: options)
             try StoreFormat.check(environment)
             let state = try StoredState(environment, tenantNumber: tenantNumber)
-            let store = Store(lock: lock, environment: environment, alarms: alarms, options: options, observer: observer, state: state)
+            let outbox = try Outbox(environment)
+            let store = Store(
+                lock: lock, environment: environment, alarms: alarms, options: options, observer: observer, outbox: outbox, state: state)
             try store.writer.start()
             FaultPoint.reach(.restored)
             return OpenStore(store: store, state: state)

@@ -28,7 +28,16 @@ struct StoreAudit {
         var found: UInt32 = 0
     }
 
+    /// A queue of the outbox.
+    private struct Outbox {
+        var record: OutboxQueueRecord?
+        var entries: UInt64 = 0
+        var bytes: UInt64 = 0
+        var lastSequence: UInt64 = 0
+    }
+
     private var sessions: [UInt64: Session] = [:]
+    private var outboxes: [UInt64: Outbox] = [:]
     private var bodies: [UInt64: Body] = [:]
     private var format: UInt32?
     private var report = StoreCheckReport()
@@ -40,7 +49,8 @@ struct StoreAudit {
     ) throws(LMDBError) -> StoreCheckReport {
         var audit = StoreAudit()
         for name in order {
-            try transaction.scan(databases[name]!, from: nil) { key, value throws(LMDBError) in
+            guard let database = databases[name] else { continue }  // an older version made the store
+            try transaction.scan(database, from: nil) { key, value throws(LMDBError) in
                 audit.examine(name, key, value)
                 return true
             }
@@ -65,6 +75,10 @@ struct StoreAudit {
             case "queue": try queue(key, content)
             case "inbound": try inbound(key, content)
             case "relayed": try relayed(key, content)
+            case "outbox": try outbox(key, value)
+            case "outboxes": outboxes[try Self.number(key, keyBytes: 8), default: Outbox()].record = try OutboxQueueRecord(content)
+            case "deduplication": try deduplication(key, content)
+            case "values": break  // a plugin knows what it means
             default: try retained(key, content)
             }
         } catch {
@@ -82,6 +96,7 @@ struct StoreAudit {
         if format == nil { report.found("meta: there is no format number") }
         for (number, session) in sessions.sorted(by: { $0.key < $1.key }) { finish(session, number) }
         for (number, body) in bodies.sorted(by: { $0.key < $1.key }) { finish(body, number) }
+        for (number, outbox) in outboxes.sorted(by: { $0.key < $1.key }) { finish(outbox, number) }
         return report
     }
 
@@ -122,9 +137,35 @@ struct StoreAudit {
         }
     }
 
+    private mutating func finish(_ outbox: Outbox, _ number: UInt64) {
+        guard let record = outbox.record else { return report.found("outbox: \(outbox.entries) entries belong to no queue (\(number))") }
+        let queue = "outbox queue \(record.name)"
+        if record.entries != outbox.entries { report.found("\(queue): \(record.entries) entries counted, \(outbox.entries) there") }
+        if record.bytes != outbox.bytes { report.found("\(queue): \(record.bytes) bytes counted, \(outbox.bytes) there") }
+        if record.nextSequence <= outbox.lastSequence {
+            report.found("\(queue): the next entry would be \(record.nextSequence), but there is \(outbox.lastSequence) already")
+        }
+    }
+
     // MARK: Records
 
+    private mutating func outbox(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) throws(RecordReader.Unreadable) {
+        let number = try Self.number(key, keyBytes: 16)
+        guard OutboxEntry.read(value, key: key) != nil else { throw RecordReader.Unreadable() }
+        outboxes[number, default: Outbox()].entries += 1
+        outboxes[number, default: Outbox()].bytes += OutboxQueueRecord.entryBytes(value.count - SealedRecord.sealBytes)
+        outboxes[number, default: Outbox()].lastSequence = key.bigEndian(at: 8)
+    }
+
+    private func deduplication(_ key: UnsafeRawBufferPointer, _ content: UnsafeRawBufferPointer) throws(RecordReader.Unreadable) {
+        var reader = RecordReader(content)
+        guard key.count >= 8 else { throw RecordReader.Unreadable() }
+        _ = try reader.integer(Int64.self)
+        guard reader.isAtEnd else { throw RecordReader.Unreadable() }
+    }
+
     private mutating func meta(_ key: UnsafeRawBufferPointer, _ content: UnsafeRawBufferPointer) throws(RecordReader.Unreadable) {
+        if key.elementsEqual(Schema.identityKey) { return }
         guard key.elementsEqual(Schema.formatKey) else { return report.found("\(name("meta", key)): no version knows it") }
         var reader = RecordReader(content)
         format = try reader.integer(UInt32.self)

@@ -19,14 +19,14 @@ package final class StoreBatch: @unchecked Sendable {
     package func append(_ operation: StoreOperation) -> Int {
         operations.append(operation)
         liveCount += 1
-        if let message = operation.message { bytes += message.byteCount }
+        bytes += operation.memoryBytes
         return operations.count - 1
     }
 
     /// The operation at `place` is not needed any more.
     package func cancel(_ place: Int) {
         guard operations[place].kind != .cancelled else { return }
-        if let message = operations[place].message { bytes -= message.byteCount }
+        bytes -= operations[place].memoryBytes
         operations[place].kind = .cancelled
         operations[place].message = nil
         liveCount -= 1

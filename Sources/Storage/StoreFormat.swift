@@ -4,7 +4,7 @@ import LMDB
 enum StoreFormat {
     /// A new environment gets the number; another one must have it.
     ///
-    /// Migrations from older formats will begin here; formats 1 and 2 are read alike.
+    /// Migrations from older formats will begin here; formats 1 to 3 are read alike.
     static func check(_ environment: StoreEnvironment) throws(StoreFault) {
         do {
             switch try read(environment) {
@@ -49,12 +49,12 @@ enum StoreFormat {
         return .number(number)
     }
 
-    /// Something of a tenant is stored in this transaction: programs that know no tenants may not open the store any more.
-    static func noteTenant(in transaction: inout WriteTransaction, _ databases: Databases) throws(LMDBError) {
-        let content = encoded(Schema.tenantFormat)
+    /// Something of this format is stored in this transaction: programs that don't know it may not open the store any more.
+    static func note(_ format: UInt32, in transaction: inout WriteTransaction, _ databases: Databases) throws(LMDBError) {
+        let content = encoded(format)
         try Schema.formatKey.lend { key throws(LMDBError) in
             let found = try transaction.withValue(key, in: databases.meta) { value throws(LMDBError) in number(value, key: key) }
-            if case .number(Schema.tenantFormat...)? = found { return }
+            if case .number(format...)? = found { return }
             try transaction.putSealed(key, content, in: databases.meta)
         }
     }

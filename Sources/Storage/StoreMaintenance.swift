@@ -248,8 +248,15 @@ package struct StoreMaintenance: Sendable {
         do throws(LMDBError) {
             let environment = try Self.environment(files.data)
             files.giveToOwner([files.lock])
-            let databases = try environment.openDatabases(Schema.names, createIfMissing: false)
-            let byName = Dictionary(uniqueKeysWithValues: zip(Schema.names, databases))
+            var byName: [String: Database] = [:]
+            for name in Schema.names {
+                do throws(LMDBError) {
+                    byName[name] = try environment.openDatabases([name], createIfMissing: false).first
+                } catch {
+                    // An older version that has made the store, and may be using it, does not have them all.
+                    guard Schema.newerNames.contains(name), error.kind == .notFound else { throw error }
+                }
+            }
             let transaction = try environment.beginRead()
             return try body(environment, transaction, byName)
         } catch {

@@ -27,6 +27,16 @@ package struct StoreOperation: Sendable {
         /// `sequence` is the number of the retained message.
         case retain
         case clearRetained
+        /// A queue of the outbox; `session` is its number here and below, `sequence` its first entry's.
+        case putQueue
+        /// An entry for the end of the queue. Its sequence number comes from the transaction.
+        case append
+        /// All entries up to `sequence`.
+        case removeEntries
+        /// The entry `sequence`.
+        case removeEntry
+        /// A small value of a plugin's own.
+        case putValue
     }
 
     /// What few operations have.
@@ -40,11 +50,19 @@ package struct StoreOperation: Sendable {
         let sparedSequence: UInt64
         /// Of a retained message.
         let tenant: String
+        let append: OutboxAppend?
+        /// Of a queue, or of a value.
+        let name: String
+        let value: [UInt8]
 
         init(
             subscriptionIDs: [UInt32]? = nil, share: String? = nil, session: SessionRecord? = nil, subscription: SubscriptionRecord? = nil,
-            filter: String? = nil, relay: Relay? = nil, sparedSequence: UInt64 = 0, tenant: String = ""
+            filter: String? = nil, relay: Relay? = nil, sparedSequence: UInt64 = 0, tenant: String = "",
+            append: OutboxAppend? = nil, name: String = "", value: [UInt8] = []
         ) {
+            self.append = append
+            self.name = name
+            self.value = value
             self.tenant = tenant
             self.sparedSequence = sparedSequence
             self.subscriptionIDs = subscriptionIDs
@@ -70,6 +88,11 @@ package struct StoreOperation: Sendable {
 
     /// The filter of the shared subscription that chose the session.
     package var share: String? { details?.share }
+
+    /// What the batch keeps in memory for it.
+    var memoryBytes: Int {
+        (message?.byteCount ?? 0) + (details?.append.map { $0.tail.count + ($0.value?.count ?? 0) } ?? 0)
+    }
 
     private init(
         _ kind: Kind, session: UInt64, sequence: UInt64 = 0, qos: QoS = .atMostOnce, retain: Bool = false, isReference: Bool = false,
@@ -155,6 +178,29 @@ package struct StoreOperation: Sendable {
     }
 
     package static func clearRetained(number: UInt64) -> StoreOperation { StoreOperation(.clearRetained, session: 0, sequence: number) }
+
+    /// A new queue of the outbox; nothing if it is there.
+    package static func putQueue(_ number: UInt64, name: String, nextSequence: UInt64) -> StoreOperation {
+        StoreOperation(.putQueue, session: number, sequence: nextSequence, details: Details(name: name))
+    }
+
+    /// - Parameter message: Whose payload the entry ends with, if `append` has no value of its own.
+    package static func append(_ append: OutboxAppend, queue: UInt64, message: Message?) -> StoreOperation {
+        StoreOperation(.append, session: queue, message: message, details: Details(append: append))
+    }
+
+    package static func removeEntries(queue: UInt64, upTo sequence: UInt64) -> StoreOperation {
+        StoreOperation(.removeEntries, session: queue, sequence: sequence)
+    }
+
+    package static func removeEntry(queue: UInt64, _ sequence: UInt64) -> StoreOperation {
+        StoreOperation(.removeEntry, session: queue, sequence: sequence)
+    }
+
+    /// - Parameter key: At most 480 bytes. An empty value removes it.
+    package static func putValue(_ key: String, _ value: [UInt8]) -> StoreOperation {
+        StoreOperation(.putValue, session: 0, details: Details(name: key, value: value))
+    }
 }
 
 /// Names a QoS 2 publish of a stored session, or its will (packet identifier 0), and tells it from another one that uses
@@ -183,8 +229,11 @@ package struct Relay: Sendable, Equatable {
     package var sessions: [UInt64]
     /// Filters of shared subscriptions, one of whose members has it.
     package var shares: [String]
+    /// Queues of the outbox.
+    package var queues: [UInt64]
 
-    package init(origin: PublishOrigin, sessions: [UInt64] = [], shares: [String] = []) {
+    package init(origin: PublishOrigin, sessions: [UInt64] = [], shares: [String] = [], queues: [UInt64] = []) {
+        self.queues = queues
         self.origin = origin
         self.sessions = sessions
         self.shares = shares
@@ -194,9 +243,10 @@ package struct Relay: Sendable, Equatable {
     package mutating func add(_ other: Relay) {
         sessions += other.sessions
         shares += other.shares
+        queues += other.queues
     }
 
-    package var isEmpty: Bool { sessions.isEmpty && shares.isEmpty }
+    package var isEmpty: Bool { sessions.isEmpty && shares.isEmpty && queues.isEmpty }
 
     func encoded() -> [UInt8] {
         var writer = RecordWriter()
@@ -205,6 +255,9 @@ package struct Relay: Sendable, Equatable {
         for session in sessions { writer.put(session) }
         writer.put(UInt32(shares.count))
         for share in shares { writer.put(share) }
+        guard !queues.isEmpty else { return writer.bytes }  // as it was before there was an outbox
+        writer.put(UInt32(queues.count))
+        for queue in queues { writer.put(queue) }
         return writer.bytes
     }
 
@@ -215,6 +268,10 @@ package struct Relay: Sendable, Equatable {
         shares = []
         for _ in 0..<(try reader.integer(UInt32.self)) { sessions.append(try reader.integer()) }
         for _ in 0..<(try reader.integer(UInt32.self)) { shares.append(try reader.text()) }
+        queues = []
+        if !reader.isAtEnd {
+            for _ in 0..<(try reader.integer(UInt32.self)) { queues.append(try reader.integer()) }
+        }
         guard reader.isAtEnd else { throw RecordReader.Unreadable() }
     }
 }

@@ -4,8 +4,8 @@ import MQTTModel
 /// Applies operations in one transaction. What it learns on the way (counts, numbers given) becomes the writer's knowledge
 /// when the transaction has been committed, and is forgotten when it has failed.
 struct StoreTransaction: ~Copyable {
-    private let databases: Databases
-    private var transaction: WriteTransaction
+    let databases: Databases
+    var transaction: WriteTransaction
     /// Counts of the queues that were touched.
     private var counts: [UInt64: QueueCounts] = [:]
     /// Numbers and references of messages stored once in this transaction.
@@ -16,12 +16,17 @@ struct StoreTransaction: ~Copyable {
     /// Ended sessions whose queues are too long for one transaction.
     private(set) var purges: [UInt64] = []
     private(set) var operations = 0
-    private(set) var bytes = 0
+    var bytes = 0
+    /// Queues of the outbox that were touched.
+    var outbox: [UInt64: OutboxChange] = [:]
+    /// Where the next look at old deduplication keys begins.
+    var deduplicationCursor: [UInt8]?
 
     /// Messages of an ended session that are removed at once; the rest follows in slices.
     static let purgeSlice = 2_000
 
-    init(_ transaction: consuming WriteTransaction, databases: Databases, nextMessage: UInt64) {
+    init(_ transaction: consuming WriteTransaction, databases: Databases, nextMessage: UInt64, deduplicationCursor: [UInt8]? = nil) {
+        self.deduplicationCursor = deduplicationCursor
         self.transaction = transaction
         self.databases = databases
         self.nextMessage = nextMessage
@@ -44,6 +49,7 @@ struct StoreTransaction: ~Copyable {
     }
 
     private mutating func finish() throws(LMDBError) {
+        try finishOutbox()
         for (_, body) in bodies {
             try Key.message(body.number, isBody: false) { key throws(LMDBError) in
                 try transaction.putSealed(key, encoded(body.references), in: databases.messages)
@@ -78,6 +84,11 @@ struct StoreTransaction: ~Copyable {
         case .retain: try retain(operation)
         case .clearRetained:
             _ = try Key.number(operation.sequence) { key throws(LMDBError) in try transaction.delete(key, in: databases.retained) }
+        case .putQueue: try putQueue(operation.session, name: operation.details?.name ?? "", nextSequence: operation.sequence)
+        case .append: try append(operation)
+        case .removeEntries: try removeEntries(operation.session, upTo: operation.sequence)
+        case .removeEntry: try removeEntry(operation.session, operation.sequence)
+        case .putValue: try putValue(Array((operation.details?.name ?? "").utf8), operation.details?.value ?? [])
         }
         operations += 1
         FaultPoint.reach(.operationApplied)
@@ -285,7 +296,7 @@ struct StoreTransaction: ~Copyable {
 
     private mutating func putSession(_ operation: StoreOperation) throws(LMDBError) {
         guard let record = operation.details?.session else { return }
-        if !record.tenant.isEmpty { try StoreFormat.noteTenant(in: &transaction, databases) }
+        if !record.tenant.isEmpty { try StoreFormat.note(Schema.tenantFormat, in: &transaction, databases) }
         let content = record.encoded()
         try Key.number(record.number) { key throws(LMDBError) in try transaction.putSealed(key, content, in: databases.sessions) }
         // A will that is no longer there has been published, and who has it need not be known any more.
@@ -335,7 +346,7 @@ struct StoreTransaction: ~Copyable {
     private mutating func retain(_ operation: StoreOperation) throws(LMDBError) {
         guard let message = operation.message else { return }
         let tenant = operation.details?.tenant ?? ""
-        if !tenant.isEmpty { try StoreFormat.noteTenant(in: &transaction, databases) }
+        if !tenant.isEmpty { try StoreFormat.note(Schema.tenantFormat, in: &transaction, databases) }
         let size = SealedRecord.sealBytes + StoredMessage.encodedBytes(of: message, tenant: tenant)
         try Key.number(operation.sequence) { key throws(LMDBError) in
             try transaction.reserve(key, count: size, in: databases.retained) { record in

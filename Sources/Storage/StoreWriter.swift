@@ -26,6 +26,8 @@ package final class StoreWriter: @unchecked Sendable {
     private let environment: StoreEnvironment
     private let options: StoreOptions
     private let observer: any StoreObserver
+    private let outbox: Outbox
+    private var deduplicationCursor: [UInt8]?
 
     /// Taken, but not stored: a transaction failed.
     private var unstored: [Submission] = []
@@ -60,7 +62,10 @@ package final class StoreWriter: @unchecked Sendable {
     }
 
     /// - Parameter purges: Ended sessions whose queues were not removed to the end.
-    init(environment: StoreEnvironment, options: StoreOptions, observer: any StoreObserver, nextMessage: UInt64, purges: [UInt64]) {
+    init(
+        environment: StoreEnvironment, options: StoreOptions, observer: any StoreObserver, outbox: Outbox, nextMessage: UInt64, purges: [UInt64]
+    ) {
+        self.outbox = outbox
         self.environment = environment
         self.options = options
         self.observer = observer
@@ -160,9 +165,12 @@ package final class StoreWriter: @unchecked Sendable {
         let purged = purges.first
         let began = MessageClock.now.monotonicNanoseconds
         var reports: [StoreReport] = []
+        var changes: [UInt64: StoreTransaction.OutboxChange] = [:]
         do throws(LMDBError) {
             try settle()
-            var transaction = StoreTransaction(try environment.current.beginWrite(), databases: environment.databases, nextMessage: nextMessage)
+            var transaction = StoreTransaction(
+                try environment.current.beginWrite(), databases: environment.databases, nextMessage: nextMessage,
+                deduplicationCursor: deduplicationCursor)
             FaultPoint.reach(.transactionBegun)
             for submission in submissions {
                 reports.append(StoreReport(batch: submission.batch.number, trims: try transaction.apply(submission.batch)))
@@ -170,10 +178,13 @@ package final class StoreWriter: @unchecked Sendable {
             var isPurged = false
             if let purged { isPurged = try transaction.purge(purged) }
             let (operations, bytes, next, more) = (transaction.operations, transaction.bytes, transaction.nextMessage, transaction.purges)
+            let (outboxChanges, cursor) = (transaction.outbox, transaction.deduplicationCursor)
             if options.durability == .sync { FaultPoint.reach(.beforeSync) }
             try transaction.commit()
             if options.durability == .sync { FaultPoint.reach(.afterSync) }
             nextMessage = next
+            deduplicationCursor = cursor
+            changes = outboxChanges
             if isPurged { purges.removeFirst() }
             purges += more
             unstored = []
@@ -186,6 +197,7 @@ package final class StoreWriter: @unchecked Sendable {
         }
         judgeSize()
         FaultPoint.reach(.beforeReport)
+        outbox.committed(changes)
         for (submission, report) in zip(submissions, reports) { submission.report(report) }
         FaultPoint.reach(.afterReport)
         if options.durability != .sync { syncLater() }

@@ -86,7 +86,8 @@ extension Store {
         let databases = environment.databases
         let all = [
             databases.meta, databases.sessions, databases.subscriptions, databases.queue, databases.counts, databases.messages,
-            databases.inbound, databases.relayed, databases.retained,
+            databases.inbound, databases.relayed, databases.retained, databases.outbox, databases.outboxes, databases.deduplication,
+            databases.values,
         ]
         let byName = Dictionary(uniqueKeysWithValues: zip(Schema.names, all))
         return try environment.current.withRead { transaction throws(LMDBError) in try StoreAudit.report(transaction, byName) }

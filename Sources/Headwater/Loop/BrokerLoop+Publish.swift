@@ -148,6 +148,7 @@ extension BrokerLoop {
             }
         }
         let before = ledger.open.operations.count
+        if !publishOutbox.slowing.isEmpty { slowForQueues(connection) }
         let remembered = fields.qos == .exactlyOnce ? session.stored : nil
         if let remembered, nodes.count > 1 || hold != nil || !relays.isEmpty {
             let origin = PublishOrigin(
@@ -158,8 +159,12 @@ extension BrokerLoop {
                 $0.exclusion = relay
             }
         }
-        if fields.retain, !retain(&publication), hold == nil { return refusePublish(fields, .quotaExceeded, .quota, on: connection) }
-        let hasReceivers = deliver(&publication, route: route)
+        if fields.retain, !retain(&publication), hold == nil {
+            publishOutbox.discard(tenant: connection.client?.tenant ?? "")
+            return refusePublish(fields, .quotaExceeded, .quota, on: connection)
+        }
+        let isKept = storeEntries(of: publication.message(), except: publication.storage?.exclusion)
+        let hasReceivers = deliver(&publication, route: route) || isKept
         let reason: ReasonCode = hasReceivers || connection.version != .v5 ? .success : .noMatchingSubscribers
         if let remembered {
             if hold != nil || publication.storage?.promise != nil {
@@ -201,6 +206,7 @@ extension BrokerLoop {
     /// Whether a message could be acknowledged only after something is stored.
     private func needsStore(_ fields: PublishFields, route: Int, session: Session) -> Bool {
         routes[route].isStored || fields.retain || fields.qos == .exactlyOnce && session.stored != nil
+            || routes[route].hookMask & hooks.storing != 0
     }
 
     /// Nothing can be stored now: v5 is told, MQTT 3 has no word for it and waits unread.
@@ -247,12 +253,13 @@ extension BrokerLoop {
         var waiting: UInt64 = 0
         for (bit, hook) in hooks.publish.enumerated() where mask & (1 << UInt64(bit)) != 0 {
             let completion = PublishCompletion(sink: nodes[index], token: HeldPublishes.token(token, ofPlugin: bit))
-            switch hook.willPublish(message, completion: completion) {
+            switch hook.willPublish(message, completion: completion, outbox: publishOutbox) {
             case .proceed: break
             case .hold: waiting |= 1 << UInt64(bit)
             case let verdict:
                 // A plugin that holds already has taken the message; its completion finds nobody.
                 holds.cancel(token)
+                publishOutbox.discard(tenant: connection.client?.tenant ?? "")
                 return verdict
             }
         }

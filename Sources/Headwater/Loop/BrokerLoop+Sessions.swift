@@ -172,6 +172,7 @@ extension BrokerLoop {
             expirySeconds: will.expirySeconds, publisher: planned.client, sourceSession: session.serial, received: clock)
         showPlugins(message)
         guard let part = session.stored, let ledger, will.qos != .atMostOnce else {
+            storeEntries(of: message, except: nil)
             route(message)
             return nil
         }
@@ -185,6 +186,7 @@ extension BrokerLoop {
                 $0.origin = origin
                 $0.exclusion = relay
             }
+            storeEntries(of: message, except: relay)
             route(&publication)
             let promise = publication.storage?.promise
             if promise != nil { noteRelayed(origin, since: before, in: ledger) }
@@ -198,7 +200,7 @@ extension BrokerLoop {
         guard mask != 0 else { return }
         let token = holds.reserve()
         for (bit, hook) in hooks.publish.enumerated() where mask & (1 << UInt64(bit)) != 0 {
-            _ = hook.willPublish(message, completion: PublishCompletion(sink: nodes[index], token: token))
+            _ = hook.willPublish(message, completion: PublishCompletion(sink: nodes[index], token: token), outbox: publishOutbox)
         }
         holds.cancel(token)
     }

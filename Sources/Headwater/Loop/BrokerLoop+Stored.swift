@@ -140,8 +140,13 @@ extension BrokerLoop {
     /// Notes who has a publish, in the same batch as their copies (docs/adr/0012).
     func noteRelayed(_ origin: PublishOrigin, since before: Int, in ledger: StoreLedger) {
         var relay = Relay(origin: origin)
-        for operation in ledger.open.operations[before...] where operation.kind == .enqueue {
-            if let share = operation.share { relay.shares.append(share) } else { relay.sessions.append(operation.session) }
+        for operation in ledger.open.operations[before...] {
+            switch operation.kind {
+            case .enqueue:
+                if let share = operation.share { relay.shares.append(share) } else { relay.sessions.append(operation.session) }
+            case .append: relay.queues.append(operation.session)
+            default: break
+            }
         }
         if !relay.isEmpty { ledger.append(.relayed(relay, loop: UInt8(index), batch: ledger.runSalt &+ (ledger.open.number << 20 | UInt64(before & 0xF_FFFF)))) }
     }

@@ -96,6 +96,10 @@ final class BrokerLoop {
     @exclusivity(unchecked) var holds = HeldPublishes()
     /// Token of the publish that plugins have held last.
     @exclusivity(unchecked) var lastHold: UInt64 = 0
+    /// What plugins store with the message that is shown to them.
+    let publishOutbox = PublishOutbox()
+    /// Publishers that are not read, since a plugin's queue has no room.
+    @exclusivity(unchecked) var queueWaiters: [UInt64: Set<ConnectionReference>] = [:]
     @exclusivity(unchecked) var timers = TimerQueue()
     let pool = BlockPool()
 

@@ -14,6 +14,8 @@ struct HookTable {
     let delivered: [any LoopHooks]
     /// At most 63, for the last bit is the store's; the bit of a route's mask is the index here.
     let publish: [any LoopHooks]
+    /// Bits of those that store entries.
+    let storing: UInt64
     private let publishFilters: [[TopicFilter]]
 
     init(_ hooks: [any LoopHooks]) {
@@ -29,6 +31,7 @@ struct HookTable {
         delivered = those(.delivered)
         publish = Array(those(.publish).prefix(63))
         publishFilters = publish.map(\.publishFilters)
+        storing = publish.enumerated().reduce(0) { $1.element.storesEntries ? $0 | 1 << UInt64($1.offset) : $0 }
     }
 
     /// Which of `publish` want this topic, one bit each.

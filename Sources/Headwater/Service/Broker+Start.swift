@@ -56,8 +56,9 @@ extension Broker {
                     configuration.logins, connectTimeoutSeconds: configuration.limits.connectTimeoutSeconds)),
                 hashingPool: HashingPool(threads: configuration.limits.hashingThreads, maxWaiting: configuration.limits.maxWaitingLogins),
                 security: security.current, logger: logger, store: opened?.service)
+            let pluginStore = opened.map { BrokerPluginStore($0.service, nodes: nodes) }
             for plugin in plugins {
-                let context = PluginContext(logger: logger, loopCount: loopCount) { [tenants] message in
+                let context = PluginContext(logger: logger, loopCount: loopCount, store: pluginStore) { [tenants] message in
                     guard let message = tenants.assign(message, to: nil) else { return }
                     Self.route(message, on: nodes[0])
                 }
