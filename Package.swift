@@ -54,6 +54,7 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "CAvro", pkgConfig: "avro-c", providers: [.apt(["libavro-dev"])]),
         library("MQTTModel", [nioCore]),
         library("MQTTWire", ["MQTTModel"]),
         // 1: logic without I/O, and I/O without logic
@@ -66,13 +67,14 @@ let package = Package(
         library("Storage", ["LMDB", "MQTTModel"]),
         library("Security", ["MQTTModel", "COpenSSL", "CArgon2"]),
         library("HTTPFetch", ["CCurl"]),
+        library("SchemaRegistry", ["HTTPFetch", "CAvro", nioCore, nioPosix, nioHTTP1]),
         // 2: the broker
         library("Headwater", [
             "Transport", "TLS", "Security", "HTTPFetch", "MQTTSession", "MQTTWire", "Routing", "Storage", "PluginAPI", "MQTTModel",
             nioCore, nioPosix, logging, lifecycle, deque, heap,
         ]),
         // 3: what stands on the broker, or on its plugin API alone
-        library("KafkaBridge", ["PluginAPI", "MQTTModel", "CRdKafka", logging]),
+        library("KafkaBridge", ["PluginAPI", "MQTTModel", "SchemaRegistry", "HTTPFetch", "CRdKafka", logging]),
         library("Admin", ["Headwater", "PluginAPI", "Transport", nioCore, nioPosix, nioHTTP1, logging, lifecycle]),
         library("ConfigFile", ["Headwater", "KafkaBridge", "Admin", "MQTTModel", .product(name: "Yams", package: "Yams")]),
         library("BrokerTestKit", ["Headwater", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, nioPosix, logging, deque]),
@@ -101,6 +103,7 @@ let package = Package(
         tests("StorageTests", ["Storage", "LMDB", "MQTTModel"]),
         tests("SecurityTests", ["Security", "MQTTModel", "COpenSSL"]),
         tests("HTTPFetchTests", ["HTTPFetch"]),
+        tests("SchemaRegistryTests", ["SchemaRegistry", "HTTPFetch", nioCore, nioPosix, nioHTTP1], resources: [.copy("Scripts")]),
         tests("TLSTests", ["TLS", "TestAuthority", "COpenSSL", nioCore, nioEmbedded, nioPosix]),
         tests("RoutingTests", ["Routing", "MQTTModel"]),
         tests("MQTTWireTests", ["MQTTWire", "MQTTModel"]),

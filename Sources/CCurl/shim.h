@@ -26,6 +26,29 @@ static inline CURLcode headwater_curl_set_sink(CURL *curl, headwater_curl_sink s
     return code != CURLE_OK ? code : curl_easy_setopt(curl, CURLOPT_WRITEDATA, context);
 }
 
+/// The list stays the caller's, and outlives the transfer.
+static inline CURLcode headwater_curl_set_headers(CURL *curl, struct curl_slist *headers) {
+    return curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+}
+
+/// A POST of `count` bytes, which libcurl copies.
+static inline CURLcode headwater_curl_set_body(CURL *curl, const void *bytes, size_t count) {
+    CURLcode code = curl_easy_setopt(curl, CURLOPT_POST, 1L);
+    if (code == CURLE_OK) code = curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)count);
+    return code != CURLE_OK ? code : curl_easy_setopt(curl, CURLOPT_COPYPOSTFIELDS, (const char *)bytes);
+}
+
+/// Options of libcurl and no header of our own: libcurl doesn't repeat them to another host after a redirect.
+static inline CURLcode headwater_curl_set_basic(CURL *curl, const char *user, const char *password) {
+    CURLcode code = curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+    if (code == CURLE_OK) code = curl_easy_setopt(curl, CURLOPT_USERNAME, user);
+    return code != CURLE_OK ? code : curl_easy_setopt(curl, CURLOPT_PASSWORD, password);
+}
+static inline CURLcode headwater_curl_set_bearer(CURL *curl, const char *token) {
+    CURLcode code = curl_easy_setopt(curl, CURLOPT_HTTPAUTH, (long)CURLAUTH_BEARER);
+    return code != CURLE_OK ? code : curl_easy_setopt(curl, CURLOPT_XOAUTH2_BEARER, token);
+}
+
 /// Called about once a second; anything but 0 ends the transfer.
 static inline CURLcode headwater_curl_set_progress(CURL *curl, headwater_curl_progress progress, void *context) {
     CURLcode code = curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);

@@ -20,6 +20,14 @@ package final class HTTPFetch: Sendable {
         package var maxRedirects: Int
         /// For a server of this machine, and tests.
         package var allowsPlain: Bool
+        /// The `Accept` header; `nil` leaves libcurl's, which takes everything.
+        package var accept: String?
+        package var credentials: HTTPCredentials?
+        /// PEM, shown to a server that asks for a certificate; the key may stand in the same file.
+        package var clientCertificateFile: String?
+        package var clientKeyFile: String?
+        /// Makes the request a POST.
+        package var post: HTTPPost?
 
         package init(
             url: String, caFile: String? = nil, connectMilliseconds: Int = 5_000, totalMilliseconds: Int = 15_000, maxBytes: Int = 1 << 20,
@@ -49,8 +57,19 @@ package final class HTTPFetch: Sendable {
         guard !options.url.dropFirst(scheme.count + 3).prefix(while: { $0 != "/" && $0 != "?" }).contains("@") else {
             throw .url("a user or a password in a URL would show in logs")
         }
+        let headers = [options.accept, options.post?.contentType].compactMap { $0 }
+        guard headers.allSatisfy({ $0.utf8.allSatisfy { (0x20..<0x7F).contains($0) } }) else {
+            throw .url("a header with characters that no header has")
+        }
+        guard options.credentials?.isWritable ?? true else { throw .url("credentials with characters that no header has") }
         self.options = options
     }
+
+    /// One request on the calling thread, which waits.
+    ///
+    /// - Returns: Whatever the server answered, of every status.
+    /// - Throws: `HTTPFetchError`, never `.status` or `.cancelled`.
+    package func answer() throws(HTTPFetchError) -> HTTPAnswer { try Transfer.run(options, Cancellation()) }
 
     /// - Returns: The body of a response with status 200.
     /// - Throws: `HTTPFetchError`, also when the task is cancelled.
@@ -59,7 +78,12 @@ package final class HTTPFetch: Sendable {
         let result: Result<[UInt8], HTTPFetchError> = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 queue.async { [options] in
-                    continuation.resume(returning: Result { () throws(HTTPFetchError) in try Transfer.run(options, cancellation) })
+                    continuation.resume(
+                        returning: Result { () throws(HTTPFetchError) in
+                            let answer = try Transfer.run(options, cancellation)
+                            guard answer.status == 200 else { throw .status(answer.status) }
+                            return answer.body
+                        })
                 }
             }
         } onCancel: {

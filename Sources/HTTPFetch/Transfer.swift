@@ -27,7 +27,7 @@ enum Transfer {
         }
     }
 
-    static func run(_ options: HTTPFetch.Options, _ cancellation: Cancellation) throws(HTTPFetchError) -> [UInt8] {
+    static func run(_ options: HTTPFetch.Options, _ cancellation: Cancellation) throws(HTTPFetchError) -> HTTPAnswer {
         guard !cancellation.isRequested else { throw .cancelled }
         guard isReady, let curl = curl_easy_init() else { throw .transfer("libcurl can't be used") }
         let reason = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
@@ -38,7 +38,10 @@ enum Transfer {
             reason.deallocate()
         }
         let body = Body(maxBytes: options.maxBytes, cancellation: cancellation)
+        let headers = Self.headers(options)
+        defer { curl_slist_free_all(headers) }
         var code = configure(curl, options, reason)
+        if code == CURLE_OK, headers != nil { code = headwater_curl_set_headers(curl, headers) }
         var status = 0
         if code == CURLE_OK {
             code = withExtendedLifetime(body) {
@@ -64,8 +67,19 @@ enum Transfer {
             let detail = String(cString: reason)
             throw .transfer(detail.isEmpty ? String(cString: curl_easy_strerror(code)) : detail)
         }
-        guard status == 200 else { throw .status(status) }
-        return body.bytes
+        return HTTPAnswer(status: status, body: body.bytes)
+    }
+
+    /// - Returns: The caller's to free, after the transfer; `nil` when there are none.
+    private static func headers(_ options: HTTPFetch.Options) -> UnsafeMutablePointer<curl_slist>? {
+        var headers: UnsafeMutablePointer<curl_slist>?
+        if let accept = options.accept { headers = curl_slist_append(headers, "Accept: \(accept)") }
+        if let post = options.post {
+            headers = curl_slist_append(headers, "Content-Type: \(post.contentType)")
+            // Without it libcurl waits a second for servers that don't know the word.
+            headers = curl_slist_append(headers, "Expect:")
+        }
+        return headers
     }
 
     private static func configure(_ curl: UnsafeMutableRawPointer, _ options: HTTPFetch.Options, _ reason: UnsafeMutablePointer<CChar>)
@@ -90,6 +104,18 @@ enum Transfer {
             long(CURLOPT_FAILONERROR, 0),
         ]
         if let caFile = options.caFile { codes += [text(CURLOPT_CAINFO, caFile), headwater_curl_set_text(curl, CURLOPT_CAPATH, nil)] }
+        if let file = options.clientCertificateFile {
+            codes += [text(CURLOPT_SSLCERT, file), text(CURLOPT_SSLKEY, options.clientKeyFile ?? file)]
+        }
+        switch options.credentials {
+        case .basic(let user, let password): codes.append(headwater_curl_set_basic(curl, user, password))
+        case .bearer(let token): codes.append(headwater_curl_set_bearer(curl, token))
+        case nil: break
+        }
+        if let post = options.post {
+            // One byte more, since an empty array has no address.
+            codes.append((post.body + [0]).withUnsafeBytes { headwater_curl_set_body(curl, $0.baseAddress, post.body.count) })
+        }
         return codes.first { $0 != CURLE_OK } ?? CURLE_OK
     }
 }
