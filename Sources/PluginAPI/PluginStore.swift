@@ -85,6 +85,8 @@ public enum StoreChange: Sendable {
     /// Entries up to and including this one.
     case removeEntries(queue: UInt64, upTo: UInt64)
     case removeEntry(queue: UInt64, UInt64)
+    /// A message that was published with `PluginContext.publish(_:from:number:completion:)` will not be published again.
+    case forget(source: String, number: UInt64)
     /// A small value; an empty one removes it. The key has at most 480 bytes and begins with the plugin's name.
     case set(key: String, value: [UInt8])
 }

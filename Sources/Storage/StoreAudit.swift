@@ -231,6 +231,7 @@ struct StoreAudit {
     private mutating func relayed(_ key: UnsafeRawBufferPointer, _ content: UnsafeRawBufferPointer) throws(RecordReader.Unreadable) {
         let number = try Self.number(key, keyBytes: 19)
         _ = try Relay(session: number, packetID: 0, content)
+        guard number & PublishOrigin.sourceBit == 0 else { return }  // not a session's
         sessions[number, default: Session()].relayed += 1
     }
 

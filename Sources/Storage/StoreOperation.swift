@@ -216,6 +216,20 @@ package struct PublishOrigin: Sendable, Hashable {
         contentHash = UInt64(Checksum.crc32c(topic)) << 32 | UInt64(Checksum.crc32c(payload))
     }
 
+    /// What comes from elsewhere: its source in place of a session.
+    package init(source: String, number: UInt64, topic: UnsafeRawBufferPointer, payload: UnsafeRawBufferPointer) {
+        self.init(session: Self.number(ofSource: source), packetID: UInt16(truncatingIfNeeded: number), topic: topic, payload: payload)
+    }
+
+    /// Stands where sessions have their numbers, which never have the highest bit.
+    package static func number(ofSource source: String) -> UInt64 {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in source.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
+        return hash | Self.sourceBit
+    }
+
+    package static let sourceBit: UInt64 = 1 << 63
+
     fileprivate init(session: UInt64, packetID: UInt16, contentHash: UInt64) {
         self.session = session
         self.packetID = packetID

@@ -78,9 +78,10 @@ package struct StoredState: Sendable {
             }
             try Self.each(databases.relayed, "relayed", in: transaction, &damage, keyBytes: 19) { key, content throws(RecordReader.Unreadable) in
                 let number = key.bigEndian(at: 0)
-                last = max(last, number)
                 let packetID = UInt16(bigEndian: key.loadUnaligned(fromByteOffset: 8, as: UInt16.self))
                 let relay = try Relay(session: number, packetID: packetID, content)
+                guard number & PublishOrigin.sourceBit == 0 else { return relays.append(relay) }
+                last = max(last, number)
                 guard let place = places[number], !sessions[place].inbound.contains(packetID) else { return }
                 relays.append(relay)
             }

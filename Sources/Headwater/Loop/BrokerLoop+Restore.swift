@@ -121,7 +121,11 @@ struct RestoredPart: Sendable {
         }
         let homes = Dictionary(uniqueKeysWithValues: state.sessions.enumerated().map { ($0.element.record.number, $0.offset % loops) })
         for relay in state.relays {
-            if let home = homes[relay.origin.session] { parts[home].relays.append(relay) }
+            if relay.origin.session & PublishOrigin.sourceBit != 0 {
+                parts[0].relays.append(relay)  // where plugins publish
+            } else if let home = homes[relay.origin.session] {
+                parts[home].relays.append(relay)
+            }
         }
         return parts
     }

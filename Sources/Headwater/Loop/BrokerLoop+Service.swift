@@ -3,6 +3,7 @@ import MQTTSession
 import MQTTWire
 import PluginAPI
 import Routing
+import Storage
 
 /// What the service around the loops asks of one: subscriptions in this process, figures, the end.
 extension BrokerLoop {
@@ -35,6 +36,36 @@ extension BrokerLoop {
         }
         guard let done else { return }
         if let ledger, hasDuty || operationCount > before, ledger.service.isAwaited { ledger.whenComplete(done) } else { done() }
+    }
+
+    /// A message of a plugin's that comes from elsewhere. Who has it is stored with it, until the plugin lets it be forgotten.
+    func publish(_ message: Message, from source: String, number: UInt64, done: @escaping @Sendable () -> Void) {
+        guard let ledger else {
+            publish(message)
+            return done()
+        }
+        beginWork()
+        let before = operationCount
+        let promise = Publication.with(message, source: nil, nowMilliseconds: clock.monotonicMilliseconds) { publication in
+            let origin = PublishOrigin(source: source, number: number, topic: publication.topic, payload: publication.payload)
+            let relay = relays.removeValue(forKey: origin)
+            publication.withStorage {
+                $0.origin = origin
+                $0.exclusion = relay
+            }
+            route(&publication)
+            noteRelayed(origin, since: before, in: ledger)
+            return publication.storage?.promise
+        }
+        let isStoring = operationCount > before
+        guard let promise else {
+            if isStoring, ledger.service.isAwaited { ledger.whenComplete(done) } else { done() }
+            return
+        }
+        sourced[nextSourced] = done
+        promise.name(.sourced(nextSourced))
+        nextSourced += 1
+        if isStoring { ledger.keepWhenStored(promise) } else { promise.keep() }
     }
 
     func unsubscribe(_ reference: SessionReference) {

@@ -78,6 +78,7 @@ extension BrokerLoop {
             ledger.completed(number)
             tellComplete(ledger)
         case .publish(let token): completed(token, .fulfilled)
+        case .sourced(let token): sourced.removeValue(forKey: token)?()
         case .will(let reference, let number):
             guard let session = session(reference) else {
                 ledger.append(.endSession(number))

@@ -98,6 +98,9 @@ final class BrokerLoop {
     @exclusivity(unchecked) var lastHold: UInt64 = 0
     /// What plugins store with the message that is shown to them.
     let publishOutbox = PublishOutbox()
+    /// Completions of what plugins have published from elsewhere.
+    @exclusivity(unchecked) var sourced: [UInt64: @Sendable () -> Void] = [:]
+    @exclusivity(unchecked) var nextSourced: UInt64 = 1
     /// Publishers that are not read, since a plugin's queue has no room.
     @exclusivity(unchecked) var queueWaiters: [UInt64: Set<ConnectionReference>] = [:]
     @exclusivity(unchecked) var timers = TimerQueue()

@@ -58,7 +58,16 @@ extension Broker {
                 security: security.current, logger: logger, store: opened?.service)
             let pluginStore = opened.map { BrokerPluginStore($0.service, nodes: nodes) }
             for plugin in plugins {
-                let context = PluginContext(logger: logger, loopCount: loopCount, store: pluginStore) { [tenants] message in
+                let context = PluginContext(
+                    logger: logger, loopCount: loopCount, store: pluginStore,
+                    publishFromSource: { [tenants] message, source, number, completion in
+                        guard let message = tenants.assign(message, to: nil) else { return completion() }
+                        nodes[0].eventLoop.execute {
+                            guard let loop = nodes[0].bound.value else { return completion() }
+                            loop.publish(message, from: source, number: number, done: completion)
+                        }
+                    }
+                ) { [tenants] message in
                     guard let message = tenants.assign(message, to: nil) else { return }
                     Self.route(message, on: nodes[0])
                 }

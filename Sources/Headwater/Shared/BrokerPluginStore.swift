@@ -61,6 +61,7 @@ extension StoreChange {
             .append(OutboxAppend(head: head, tail: [], value: value, deduplication: nil, ticket: nil), queue: queue, message: nil)
         case .removeEntries(let queue, let sequence): .removeEntries(queue: queue, upTo: sequence)
         case .removeEntry(let queue, let sequence): .removeEntry(queue: queue, sequence)
+        case .forget(let source, let number): .forget(UInt16(truncatingIfNeeded: number), session: PublishOrigin.number(ofSource: source))
         case .set(let key, let value): .putValue(key, value)
         }
     }

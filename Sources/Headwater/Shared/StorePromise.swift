@@ -14,6 +14,8 @@ final class StorePromise: Sendable {
         case publish(UInt64)
         /// A will has been published: its session may forget it, or end in the store, where it has this number.
         case will(SessionReference, number: UInt64)
+        /// What a plugin has published from elsewhere, by its token in `BrokerLoop.sourced`.
+        case sourced(UInt64)
     }
 
     /// Named by the loop that made it, before it keeps its own part; nobody reads it before all have kept theirs.
