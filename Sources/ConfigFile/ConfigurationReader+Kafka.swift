@@ -32,7 +32,7 @@ extension ConfigurationReader {
         var madeRoutes: [KafkaRoute] = []
         let writtenRoutes = if let routes { entries(of: routes, place: "kafka.routes") } else { [Node]() }
         for (index, node) in writtenRoutes.enumerated() {
-            guard let route = route(index, node, clusters: names) else { continue }
+            guard let route = route(index, node, clusters: names, environment: environment, secrets: &secrets) else { continue }
             if madeRoutes.contains(where: { $0.name == route.name }) {
                 report(
                     "kafka.routes[\(index + 1)]: another route has the name \(OptionType.shown(route.name)); give each a name of its own",
@@ -71,23 +71,63 @@ extension ConfigurationReader {
                 report("\(place).\(option) is for embedded: true alone", at: extra.key)
             }
         }
+        let properties = properties(entry.properties, place: place, owner: name, found, environment: environment, secrets: &secrets)
+        let registry = registry(entry, place: place, name: name, found, key: key, environment: environment, secrets: &secrets)
+        guard diagnostics.count == known else { return nil }
+        return KafkaCluster(
+            name: name, bootstrapServers: entry.bootstrapServers, isEmbedded: entry.isEmbedded, embeddedBrokers: entry.brokers,
+            bootstrapFile: entry.bootstrapFile, properties: properties, maxTopics: entry.maxTopics, schemaRegistry: registry)
+    }
+
+    /// `nil`: none is written, or it is faulty and that is reported.
+    private mutating func registry(
+        _ entry: KafkaClusterEntry, place: String, name: String, _ found: [String: Found], key: Node, environment: [String: String],
+        secrets: inout Set<String>
+    ) -> KafkaSchemaRegistry? {
+        guard !entry.registry.urls.isEmpty || entry.registry.isEmbedded else {
+            let isWritten = entry.registry != KafkaSchemaRegistry() || !entry.schemaFiles.isEmpty
+            if isWritten { report("\(place).schema_registry needs urls, or embedded: true for a development registry", at: found["schema_registry"]?.key ?? key) }
+            return nil
+        }
+        var registry = entry.registry
+        for (option, field) in [("password", \KafkaSchemaRegistry.password), ("token", \.token)] {
+            guard let text = registry[keyPath: field] else { continue }
+            do {
+                let (value, isSecret) = try SecretReference.resolve(text, environment: environment)
+                registry[keyPath: field] = value
+                if isSecret { secrets.insert("\(name)/schema_registry.\(option)") }
+            } catch {
+                report("\(place).schema_registry.\(option): \(error.message)", at: found["schema_registry.\(option)"]?.value)
+            }
+        }
+        registry.schemaFiles = Dictionary(entry.schemaFiles.map { ($0.name, $0.value) }) { first, _ in first }
+        if registry.isEmbedded, !registry.urls.isEmpty {
+            report("\(place).schema_registry: embedded: true brings a registry of its own; remove urls, or embedded", at: found["schema_registry"]?.key ?? key)
+        }
+        return registry
+    }
+
+    /// Properties with their references followed.
+    private mutating func properties(
+        _ fields: [OptionField], place: String, owner: String, _ found: [String: Found], environment: [String: String],
+        secrets: inout Set<String>
+    ) -> [String: String] {
         var properties: [String: String] = [:]
-        for field in entry.properties {
+        for field in fields {
             do {
                 let (value, isSecret) = try SecretReference.resolve(field.value, environment: environment)
                 properties[field.name] = value
-                if isSecret { secrets.insert("\(name)/\(field.name)") }
+                if isSecret { secrets.insert("\(owner)/\(field.name)") }
             } catch {
                 report("\(place).properties.\(field.name): \(error.message)", at: found["properties"]?.value)
             }
         }
-        guard diagnostics.count == known else { return nil }
-        return KafkaCluster(
-            name: name, bootstrapServers: entry.bootstrapServers, isEmbedded: entry.isEmbedded, embeddedBrokers: entry.brokers,
-            bootstrapFile: entry.bootstrapFile, properties: properties, maxTopics: entry.maxTopics)
+        return properties
     }
 
-    private mutating func route(_ index: Int, _ node: Node, clusters: Set<String>) -> KafkaRoute? {
+    private mutating func route(
+        _ index: Int, _ node: Node, clusters: Set<String>, environment: [String: String], secrets: inout Set<String>
+    ) -> KafkaRoute? {
         let place = "kafka.routes[\(index + 1)]"
         let known = diagnostics.count
         var entry = KafkaRouteEntry()
@@ -106,14 +146,53 @@ extension ConfigurationReader {
         } else if cluster == nil {
             report("\(place) needs a cluster: one of \(clusters.sorted().joined(separator: ", "))", at: node)
         }
-        guard diagnostics.count == known, let cluster, let topic = entry.topic else { return nil }
+        if entry.timestamp == "received", entry.timestampUnit != .milliseconds {
+            report("\(place).timestamp_unit is for timestamp: payload.FIELD alone", at: found["timestamp_unit"]?.key ?? node)
+        }
+        let allowedTopics = made("topics", found, place: place, node) { try entry.topics.map { try KafkaTopicPattern($0) } }
+        let value = made("value", found, place: place, node) { try RecordValue(entry.value) }
+        let timestamp = made("timestamp", found, place: place, node) { try RecordTimestamp(entry.timestamp, unit: entry.timestampUnit) }
+        let partition = made("partition", found, place: place, node) { try entry.partition.map { try RecordTemplate($0) } }
+        guard diagnostics.count == known, let cluster, let topic = entry.topic, let allowedTopics, let value, let timestamp, let partition
+        else { return nil }
         do {
-            return KafkaRoute(
-                name: entry.name ?? "route-\(index + 1)", filters: try texts.map { try TopicFilter($0) }, cluster: cluster,
+            let name = entry.name ?? "route-\(index + 1)"
+            var delivery = entry.delivery
+            delivery.properties = properties(
+                entry.properties, place: place, owner: "routes.\(name)", found, environment: environment, secrets: &secrets)
+            guard diagnostics.count == known else { return nil }
+            if let property = entry.deduplicationProperty {
+                delivery.deduplication = RouteDeduplication(userProperty: property, seconds: entry.deduplicationSeconds ?? 600)
+            } else if entry.deduplicationSeconds != nil {
+                report("\(place).deduplicate.for is for deduplicate.property alone", at: found["deduplicate.for"]?.key ?? node)
+            }
+            delivery.schema = entry.schemaFormat.map {
+                var schema = entry.schema
+                schema.format = $0
+                return schema
+            }
+            var route = KafkaRoute(
+                name: name, filters: try texts.map { try TopicFilter($0) }, cluster: cluster,
                 topic: try RecordTemplate(topic), key: try entry.key.map { try RecordTemplate($0) },
-                headers: try entry.headers.map { KafkaRoute.Header($0.name, try RecordTemplate($0.value)) })
+                headers: try entry.headers.map { KafkaRoute.Header($0.name, try RecordTemplate($0.value)) },
+                excluded: try entry.exclude.map { try TopicFilter($0) }, allowedTopics: allowedTopics, value: value, timestamp: timestamp,
+                partition: partition, startsTraces: entry.trace)
+            route.delivery = delivery
+            return route
         } catch {
             report("\(place): \(error)", at: node)
+            return nil
+        }
+    }
+
+    /// What `make` makes of an option's text; `nil` after it has been reported why it can't.
+    private mutating func made<Made>(
+        _ option: String, _ found: [String: Found], place: String, _ node: Node, _ make: () throws -> Made
+    ) -> Made? {
+        do {
+            return try make()
+        } catch {
+            report("\(place).\(option): \(error)", at: found[option]?.value ?? node)
             return nil
         }
     }
@@ -126,7 +205,9 @@ extension KafkaConfigurationError {
         case .clusterName(let name, _), .noAddress(let name), .embeddedWithAddress(let name), .embeddedBrokers(let name, _),
             .maxTopics(let name), .property(let name, _, _), .reservedProperty(let name, _, _), .producer(let name, _):
             name
-        case .unnamedRoute, .duplicateRoute, .unknownCluster, .noFilter, .sharedFilter, .topicTemplate, .header: nil
+        case .unnamedRoute, .duplicateRoute, .unknownCluster, .noFilter, .sharedFilter, .topicTemplate, .header, .topicNotAllowed, .partition,
+            .constantValue, .delivery:
+            nil
         }
     }
 
@@ -134,7 +215,8 @@ extension KafkaConfigurationError {
     fileprivate var routeName: String? {
         switch self {
         case .duplicateRoute(let name), .unknownCluster(let name, _, _), .noFilter(let name), .sharedFilter(let name, _),
-            .topicTemplate(let name, _, _), .header(let name, _):
+            .topicTemplate(let name, _, _), .header(let name, _), .topicNotAllowed(let name, _), .partition(let name, _), .constantValue(let name, _),
+            .delivery(let name, _):
             name
         case .unnamedRoute, .clusterName, .noAddress, .embeddedWithAddress, .embeddedBrokers, .maxTopics, .property, .reservedProperty,
             .producer:

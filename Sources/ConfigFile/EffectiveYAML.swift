@@ -23,7 +23,7 @@ extension HeadwaterConfiguration {
         }
         out += kafka.routes.isEmpty ? "  routes: []\n" : "  routes:\n"
         for route in kafka.routes {
-            out += Self.listEntry(Self.section(KafkaOptions.routes, of: Self.entry(route), indent: 4), indent: 2)
+            out += Self.listEntry(Self.section(KafkaOptions.routes, of: entry(route), indent: 4), indent: 2)
         }
         return out
     }
@@ -64,19 +64,41 @@ extension HeadwaterConfiguration {
     }
 
     private func entry(_ cluster: KafkaCluster) -> KafkaClusterEntry {
-        let properties = cluster.properties.sorted { $0.key < $1.key }.map { name, value in
-            OptionField(
-                name: name, value: secretProperties.contains("\(cluster.name)/\(name)") || KafkaCluster.isSecret(name) ? Self.hidden : value
-            )
-        }
-        return KafkaClusterEntry(
+        let properties = shown(cluster.properties, of: cluster.name)
+        var entry = KafkaClusterEntry(
             bootstrapServers: cluster.bootstrapServers, isEmbedded: cluster.isEmbedded, brokers: cluster.embeddedBrokers,
             bootstrapFile: cluster.bootstrapFile, properties: properties, maxTopics: cluster.maxTopics)
+        if var registry = cluster.schemaRegistry {
+            if registry.password != nil { registry.password = Self.hidden }
+            if registry.token != nil { registry.token = Self.hidden }
+            entry.registry = registry
+            entry.schemaFiles = registry.schemaFiles.sorted { $0.key < $1.key }.map { OptionField(name: $0.key, value: $0.value) }
+        }
+        return entry
     }
 
-    private static func entry(_ route: KafkaRoute) -> KafkaRouteEntry {
-        KafkaRouteEntry(
+    private func shown(_ properties: [String: String], of owner: String) -> [OptionField] {
+        properties.sorted { $0.key < $1.key }.map { name, value in
+            OptionField(name: name, value: secretProperties.contains("\(owner)/\(name)") || KafkaCluster.isSecret(name) ? Self.hidden : value)
+        }
+    }
+
+    private func entry(_ route: KafkaRoute) -> KafkaRouteEntry {
+        var entry = KafkaRouteEntry(
             name: route.name, filter: nil, filters: route.filters.map(\.string), cluster: route.cluster, topic: route.topic.text,
             key: route.key?.text, headers: route.headers.map { OptionField(name: $0.name, value: $0.value.text) })
+        entry.exclude = route.excluded.map(\.string)
+        entry.topics = route.allowedTopics.map(\.text)
+        entry.value = route.value.text
+        if case .payload(let path, let unit) = route.timestamp { (entry.timestamp, entry.timestampUnit) = (path.text, unit) }
+        entry.partition = route.partition?.text
+        entry.trace = route.startsTraces
+        entry.delivery = route.delivery
+        entry.deduplicationProperty = route.delivery.deduplication?.userProperty
+        entry.deduplicationSeconds = route.delivery.deduplication?.seconds
+        entry.schemaFormat = route.delivery.schema?.format
+        if let schema = route.delivery.schema { entry.schema = schema }
+        entry.properties = shown(route.delivery.properties, of: "routes.\(route.name)")
+        return entry
     }
 }

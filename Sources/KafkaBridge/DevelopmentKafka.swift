@@ -27,9 +27,13 @@ public final class DevelopmentKafka: Sendable {
         public static let leaderNotAvailable = ErrorCode(rawValue: 5)
         public static let notLeader = ErrorCode(rawValue: 6)
         public static let requestTimedOut = ErrorCode(rawValue: 7)
+        public static let coordinatorNotAvailable = ErrorCode(rawValue: 15)
+        public static let notCoordinator = ErrorCode(rawValue: 16)
         public static let notEnoughReplicas = ErrorCode(rawValue: 19)
         public static let topicAuthorizationFailed = ErrorCode(rawValue: 29)
         public static let outOfOrderSequence = ErrorCode(rawValue: 45)
+        public static let invalidProducerEpoch = ErrorCode(rawValue: 47)
+        public static let concurrentTransactions = ErrorCode(rawValue: 51)
         public static let invalidRecord = ErrorCode(rawValue: 87)
         /// No answer of a broker's: the connection is closed.
         public static let disconnect = ErrorCode(rawValue: -195)
@@ -41,6 +45,10 @@ public final class DevelopmentKafka: Sendable {
         case fetch = 1
         case metadata = 3
         case initProducerID = 22
+        case addPartitionsToTransaction = 24
+        case addOffsetsToTransaction = 25
+        case endTransaction = 26
+        case transactionOffsetCommit = 28
     }
 
     private init(bootstrapServers: String, handles: Handles) {

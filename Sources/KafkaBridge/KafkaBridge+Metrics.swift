@@ -25,6 +25,9 @@ extension KafkaBridge {
                 "headwater_kafka_delivery_seconds_total",
                 "Seconds from PUBLISH received to Kafka's acknowledgement, summed over acknowledged records.",
                 Double(figures.delayNanoseconds) / 1e9),
+            counter(
+                "headwater_kafka_timestamp_fallbacks_total", "Records with the time of receipt, as the payload had no time where the route looks.",
+                Double(figures.timestampFallbacks)),
             PluginMetric(
                 name: "headwater_kafka_records_in_flight", help: "Records that have no outcome yet.", kind: .gauge, labels: labels,
                 value: Double(figures.inFlight)),

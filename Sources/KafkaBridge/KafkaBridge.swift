@@ -1,18 +1,20 @@
 import Logging
 import MQTTModel
 import PluginAPI
+import SchemaRegistry
 import Synchronization
 
 /// Writes MQTT messages to Kafka as they are published. A plugin of the broker that sees the plugin API alone.
 ///
-/// A message that matches a route becomes a record; its PUBACK or PUBREC leaves when Kafka has acknowledged the records
-/// of all its routes. While Kafka is away, acknowledgements wait and publishers are slowed; nothing is dropped.
-/// docs/kafka.md is the operator's side of it.
+/// A message that matches a route is stored in the route's outbox, in the transaction of the session state it came with, and is there
+/// until Kafka has it; where the broker has no store its acknowledgement waits for Kafka instead. docs/kafka.md is the operator's
+/// side of it.
 public final class KafkaBridge: BrokerPlugin {
     public let name = "kafka"
     public let configuration: KafkaConfiguration
     private let logger: Logger
     private let flushSeconds: Int
+    /// For routes without an outbox, by cluster.
     let producers: [String: KafkaProducer]
     let routes: [Route]
     private let state = Mutex(State())
@@ -21,6 +23,9 @@ public final class KafkaBridge: BrokerPlugin {
         var isStarted = false
         var bootstrapServers: [String: String] = [:]
         var embedded: [String: DevelopmentKafka] = [:]
+        var registries: [String: SchemaRegistryClient] = [:]
+        var embeddedRegistries: [DevelopmentRegistry] = []
+        var outboxes: [RunningOutbox] = []
     }
 
     /// - Parameter flushSeconds: How long `stop` waits for Kafka to acknowledge what is on its way.
@@ -41,11 +46,15 @@ public final class KafkaBridge: BrokerPlugin {
         }
     }
 
-    /// Starts embedded clusters and the producers. Does not wait for Kafka: a broker whose Kafka is away still serves.
+    /// Starts embedded clusters, producers and outboxes. Does not wait for Kafka: a broker whose Kafka is away still serves.
     /// - Throws: `KafkaBridgeError`; what has been started is stopped again.
     public func start(_ context: PluginContext) async throws {
         do {
-            for cluster in configuration.clusters.values.sorted(by: { $0.name < $1.name }) { try start(cluster) }
+            for cluster in configuration.clusters.values.sorted(by: { $0.name < $1.name }) {
+                try start(cluster)
+                if let registry = cluster.schemaRegistry { try await start(registry, of: cluster.name) }
+            }
+            for route in routes { try start(route, store: context.store) }
         } catch {
             _ = await stop(flushSeconds: 0)
             throw error
@@ -78,13 +87,70 @@ public final class KafkaBridge: BrokerPlugin {
         logger.info("Kafka cluster configured: \(cluster)")
     }
 
+    private func start(_ registry: KafkaSchemaRegistry, of cluster: String) async throws {
+        var embeddedURL: String?
+        if registry.isEmbedded {
+            let embedded = try await DevelopmentRegistry.start()
+            state.withLock { $0.embeddedRegistries.append(embedded) }
+            for (subject, path) in registry.schemaFiles.sorted(by: { $0.key < $1.key }) {
+                let text: String
+                do throws(FileText.Fault) { text = try FileText.read(path) } catch {
+                    throw KafkaBridgeError.schemaFile(subject: subject, path: path, reason: error.reason)
+                }
+                embedded.register(subject: subject, format: path.hasSuffix(".avsc") ? .avro : .json, text: text)
+            }
+            embeddedURL = embedded.url
+            logger.warning("embedded schema registry for development: in memory", metadata: ["cluster": "\(cluster)", "url": "\(embedded.url)"])
+        }
+        do throws(SchemaRegistryFailure) {
+            let client = try SchemaRegistryClient(registry.options(embeddedURL: embeddedURL))
+            state.withLock { $0.registries[cluster] = client }
+        } catch {
+            throw KafkaBridgeError.schema(reason: "registry of cluster \(cluster): \(error)")
+        }
+    }
+
+    /// Where the embedded schema registries are.
+    public var embeddedRegistryURLs: [String] { state.withLock { $0.embeddedRegistries.map(\.url) } }
+
+    private func start(_ route: Route, store: (any PluginStore)?) throws(KafkaBridgeError) {
+        let delivery = route.configuration.delivery
+        let promise = RoutePromise.text(of: delivery, durability: store?.durability)
+        logger.info(
+            "Kafka route: \(promise)",
+            metadata: ["route": "\(route.configuration.name)", "cluster": "\(route.configuration.cluster)", "delivery": "\(delivery.level.rawValue)"])
+        guard delivery.level != .atMostOnce else { return }
+        guard let store else {
+            guard !delivery.needsStore else { throw .noStore(route: route.configuration.name) }
+            return
+        }
+        guard let cluster = configuration.clusters[route.configuration.cluster] else { return }
+        var conversion: SchemaConversion?
+        if let schema = delivery.schema, let client = state.withLock({ $0.registries[cluster.name] }) {
+            conversion = try SchemaConversion(schema, client: client)
+        }
+        let outbox = OutboxRoute(
+            route, schema: conversion, cluster: cluster.with(delivery.properties), store: store, brokerName: configuration.brokerName ?? "headwater-\(store.identity)",
+            logger: logger)
+        let running = RunningOutbox(
+            outbox, bootstrapServers: bootstrapServers(of: cluster.name) ?? "", flushSeconds: flushSeconds)
+        state.withLock { $0.outboxes.append(running) }
+        running.start()
+    }
+
     /// `host:port,…` of a cluster, an embedded one included; `nil` before `start` and for a name that is not configured.
     public func bootstrapServers(of cluster: String) -> String? { state.withLock { $0.bootstrapServers[cluster] } }
 
     /// The embedded cluster of that name while it runs, to make it fail in tests.
     public func embeddedKafka(of cluster: String) -> DevelopmentKafka? { state.withLock { $0.embedded[cluster] } }
 
-    public func makeLoopHooks(loop: Int) -> any LoopHooks { KafkaLoopHooks(routes: routes) }
+    /// Routes that have an outbox, after `start`.
+    var outboxes: [RunningOutbox] { state.withLock { $0.outboxes } }
+
+    public func makeLoopHooks(loop: Int) -> any LoopHooks {
+        let outboxes = Dictionary(uniqueKeysWithValues: outboxes.map { ($0.outbox.configuration.name, $0.outbox) })
+        return KafkaLoopHooks(routes: routes.map { ActiveRoute(route: $0, outbox: outboxes[$0.configuration.name]) })
+    }
 
     /// Ready as soon as it has started, whether or not Kafka can be reached: a broker that answers "not ready" is taken
     /// out of its load balancer, and devices would lose MQTT because Kafka is away. `headwater_kafka_cluster_up` and the
@@ -96,15 +162,26 @@ public final class KafkaBridge: BrokerPlugin {
     public func stop() async { _ = await stop(flushSeconds: flushSeconds) }
 
     /// Sends what is on its way, for at most `flushSeconds`, and ends. Idempotent.
-    /// - Returns: Records that Kafka has not acknowledged. Their publishers have no acknowledgement and send again.
+    /// - Returns: Records of routes without an outbox that Kafka has not acknowledged. Their publishers have no acknowledgement and
+    ///   send again. What is in an outbox stays there.
     @discardableResult
     public func stop(flushSeconds: Int) async -> Int {
+        let outboxes = outboxes
         let unsent = await withTaskGroup(of: Int.self) { group in
             for producer in producers.values { group.addTask { await producer.stop(flushSeconds: flushSeconds) } }
+            for outbox in outboxes {
+                group.addTask {
+                    await outbox.stop()
+                    return 0
+                }
+            }
             return await group.reduce(0, +)
         }
         let embedded = state.withLock { state in
             defer { state.embedded = [:] }
+            for registry in state.embeddedRegistries { Task { await registry.stop() } }
+            state.embeddedRegistries = []
+            state.outboxes = []  // they hold the store, which another broker of this process may want to open
             return state.embedded
         }
         for (name, kafka) in embedded {
@@ -113,6 +190,11 @@ public final class KafkaBridge: BrokerPlugin {
         }
         if unsent > 0 {
             logger.warning("Kafka bridge stopped with records unsent; their publishers have no acknowledgement", metadata: ["records": "\(unsent)"])
+        }
+        for outbox in outboxes where outbox.outbox.balance.figures.outbox > 0 {
+            logger.notice(
+                "records stay in the outbox until the next start",
+                metadata: ["route": "\(outbox.outbox.configuration.name)", "records": "\(outbox.outbox.balance.figures.outbox)"])
         }
         return unsent
     }
@@ -123,6 +205,9 @@ public enum KafkaBridgeError: Error, Sendable, Equatable, CustomStringConvertibl
     case embeddedCluster(cluster: String, reason: String)
     case bootstrapFile(cluster: String, path: String, reason: String)
     case producer(cluster: String, reason: String)
+    case noStore(route: String)
+    case schema(reason: String)
+    case schemaFile(subject: String, path: String, reason: String)
 
     public var description: String {
         switch self {
@@ -132,6 +217,12 @@ public enum KafkaBridgeError: Error, Sendable, Equatable, CustomStringConvertibl
             "the address of embedded Kafka cluster \"\(cluster)\" can't be written to \(path): \(reason); name a file in a directory that this user may write to"
         case .producer(let cluster, let reason):
             "Kafka cluster \"\(cluster)\": librdkafka does not start a producer: \(reason)"
+        case .schema(let reason): "schema: \(reason)"
+        case .schemaFile(let subject, let path, let reason):
+            "the schema of subject \"\(subject)\" can't be read from \(path): \(reason)"
+        case .noStore(let route):
+            "Kafka route \"\(route)\" promises what only a store can keep (delivery idempotent or exactly-once, acknowledge stored, a dead-letter "
+                + "topic, deduplication or a schema): give the broker a store (store.directory), or the route delivery: at-least-once without these"
         }
     }
 }

@@ -10,9 +10,11 @@ final class KafkaClient: @unchecked Sendable {
     let client: OpaquePointer
     let queue: OpaquePointer
 
-    /// - Parameter bootstrapServers: `nil` makes a client that connects nowhere: it only checks the properties.
-    init(cluster: KafkaCluster, bootstrapServers: String?) throws(KafkaClientError) {
-        let configuration = try ProducerProperties.configuration(of: cluster, bootstrapServers: bootstrapServers)
+    /// - Parameters:
+    ///   - bootstrapServers: `nil` makes a client that connects nowhere: it only checks the properties.
+    ///   - own: Properties that the operator's do not override.
+    init(cluster: KafkaCluster, bootstrapServers: String?, own: [(name: String, value: String)] = []) throws(KafkaClientError) {
+        let configuration = try ProducerProperties.configuration(of: cluster, bootstrapServers: bootstrapServers, own: own)
         var made: OpaquePointer?
         let reason = KafkaClientError.text { buffer, size in
             made = rd_kafka_new(RD_KAFKA_PRODUCER, configuration, buffer, size)

@@ -15,11 +15,14 @@ public struct KafkaCluster: Sendable, Equatable {
     /// Kafka topics that this cluster's routes may name in one life of the broker, counted over all routes. Topic
     /// templates are filled by publishers, and each topic costs memory here and there.
     public var maxTopics: Int
+    public var schemaRegistry: KafkaSchemaRegistry?
 
     public init(
         name: String, bootstrapServers: String? = nil, isEmbedded: Bool = false, embeddedBrokers: Int = 1,
-        bootstrapFile: String? = nil, properties: [String: String] = [:], maxTopics: Int = 10_000
+        bootstrapFile: String? = nil, properties: [String: String] = [:], maxTopics: Int = 10_000,
+        schemaRegistry: KafkaSchemaRegistry? = nil
     ) {
+        self.schemaRegistry = schemaRegistry
         self.name = name
         self.bootstrapServers = bootstrapServers
         self.isEmbedded = isEmbedded
@@ -27,6 +30,13 @@ public struct KafkaCluster: Sendable, Equatable {
         self.bootstrapFile = bootstrapFile
         self.properties = properties
         self.maxTopics = maxTopics
+    }
+
+    /// The cluster as one route sees it.
+    func with(_ properties: [String: String]) -> KafkaCluster {
+        var cluster = self
+        cluster.properties.merge(properties) { $1 }
+        return cluster
     }
 
     /// Whether the value of the librdkafka property `name` may be a secret.

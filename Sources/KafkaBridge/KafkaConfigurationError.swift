@@ -19,6 +19,14 @@ public enum KafkaConfigurationError: Error, Hashable, Sendable, CustomStringConv
     case sharedFilter(route: String, filter: String)
     case topicTemplate(route: String, template: String, fault: String)
     case header(route: String, name: String)
+    /// A fixed Kafka topic that the route's own list does not allow.
+    case topicNotAllowed(route: String, topic: String)
+    /// A fixed text that is no number of a partition.
+    case partition(route: String, text: String)
+    /// A value without placeholder: all records would have the same.
+    case constantValue(route: String, text: String)
+    /// What the route promises can't be kept.
+    case delivery(route: String, fault: String)
 
     public var description: String {
         switch self {
@@ -54,6 +62,15 @@ public enum KafkaConfigurationError: Error, Hashable, Sendable, CustomStringConv
             "Kafka route \"\(route)\": the topic \"\(template)\" \(fault)"
         case .header(let route, let name):
             "Kafka route \"\(route)\": \"\(name)\" can't be the name of a header; names must not be empty, \"content-type\" or begin with \"mqtt.\""
+        case .topicNotAllowed(let route, let topic):
+            "Kafka route \"\(route)\": its topic \"\(topic)\" is not in its list of allowed topics; add it there, or remove the list"
+        case .partition(let route, let text):
+            "Kafka route \"\(route)\": the partition \"\(text)\" is no number from 0 to \(Int32.max); write one, or a template such as "
+                + "${payload.partition}"
+        case .constantValue(let route, let text):
+            "Kafka route \"\(route)\": every record would have the value \"\(text)\"; write payload, json, or a template with a placeholder "
+                + "such as ${payload.temperature}"
+        case .delivery(let route, let fault): "Kafka route \"\(route)\": \(fault)"
         }
     }
 }

@@ -84,8 +84,13 @@ final class KafkaProducer: Sendable {
         }
     }
 
+    /// Records of at-most-once routes that may be on their way; later ones are dropped.
+    private static let maxDroppable = 100_000
+
     /// Takes a record. It ends later, on another thread, or at once when librdkafka refuses it for good. Never waits.
     func produce(_ record: KafkaRecord) {
+        let isFull = record.isDroppable && state.withLock { $0.inFlight + $0.waiting.count >= Self.maxDroppable }
+        if isFull { return record.dropped() }
         let error: rd_kafka_resp_err_t? = state.withLock { state in
             record.sequence = state.nextSequence
             state.nextSequence += 1

@@ -34,17 +34,31 @@ final class KafkaRecord: @unchecked Sendable {
         hold.recordEnded(.failed(failure.reasonCode))
     }
 
+    /// Whether nobody waits for it, so that it may be dropped where others would wait.
+    var isDroppable: Bool { if case .none = hold { true } else { false } }
+
+    /// There is no room for it while Kafka does not take what came before.
+    func dropped() {
+        binding.route.failed(message, .unsent, text: "Kafka does not take what came before, and the route sends at most once")
+    }
+
     /// Hands the record to librdkafka, which then holds one reference to it.
     func send(to topic: OpaquePointer, of client: OpaquePointer) -> rd_kafka_resp_err_t {
         let headers = binding.headers.list(for: message)
         let opaque = Unmanaged.passRetained(self)
         let error = message.withParts { _, _, payload in
             // The pointer outlives the closure: the bytes lie in the message's one block, which neither moves nor changes,
-            // and this record keeps it.
+            // and this record keeps it. A value that the route made is copied by librdkafka.
             binding.key.withBytes { key in
-                headwater_produce(
-                    client, topic, key.baseAddress, key.count, payload.baseAddress, payload.count,
-                    message.received.unixMilliseconds, headers, opaque.toOpaque())
+                binding.value.withBytes { made in
+                    // An empty value needs an address: none at all would be a tombstone.
+                    let value =
+                        made.isEmpty ? UnsafeRawBufferPointer(start: payload.baseAddress, count: binding.value == nil ? payload.count : 0) : made
+                    return headwater_produce(
+                        client, topic, binding.partition ?? RD_KAFKA_PARTITION_UA, binding.value == nil ? 0 : RD_KAFKA_MSG_F_COPY,
+                        key.baseAddress, key.count, value.baseAddress, value.count, binding.timestamp ?? message.received.unixMilliseconds,
+                        headers, opaque.toOpaque())
+                }
             }
         }
         if error != RD_KAFKA_RESP_ERR_NO_ERROR {

@@ -20,7 +20,7 @@ enum ProducerProperties {
     private static let reserved = [
         "bootstrap.servers": "write it as the cluster's bootstrap servers",
         "metadata.broker.list": "write it as the cluster's bootstrap servers",
-        "transactional.id": "this bridge does not write in transactions; leave it out",
+        "transactional.id": "the bridge names the transactional producers of exactly-once routes itself; leave it out",
         "delivery.report.only.error": "every record needs its report, since the publisher's acknowledgement waits for it; leave it out",
         "log.queue": "the bridge reads librdkafka's log itself; leave it out",
         "test.mock.num.brokers": "make the cluster embedded instead",
@@ -48,11 +48,15 @@ enum ProducerProperties {
     }
 
     /// A configuration for `rd_kafka_new`. The caller owns it.
-    static func configuration(of cluster: KafkaCluster, bootstrapServers: String?) throws(KafkaClientError) -> OpaquePointer {
+    /// - Parameter own: What the bridge sets whatever the operator says.
+    static func configuration(
+        of cluster: KafkaCluster, bootstrapServers: String?, own: [(name: String, value: String)] = []
+    ) throws(KafkaClientError) -> OpaquePointer {
         guard let configuration = rd_kafka_conf_new() else { throw KafkaClientError(reason: "out of memory") }
         let address = bootstrapServers.map { [("bootstrap.servers", $0)] } ?? []
         let operators = cluster.properties.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
-        for (name, value) in defaults.map({ ($0.name, $0.value) }) + operators + address + [("log.queue", "true")] {
+        let bridges = own.map { ($0.name, $0.value) } + [("log.queue", "true")]
+        for (name, value) in defaults.map({ ($0.name, $0.value) }) + operators + address + bridges {
             if let reason = set(name, value, in: configuration) {
                 rd_kafka_conf_destroy(configuration)
                 throw KafkaClientError(reason: "\(name): \(reason)")

@@ -3,11 +3,14 @@ import Synchronization
 
 /// The publisher's acknowledgement, waiting for one record or for those of several routes.
 enum PublishHold: Sendable {
+    /// Nobody waits.
+    case none
     case alone(PublishCompletion)
     case shared(SharedHold)
 
     func recordEnded(_ outcome: PublishOutcome) {
         switch self {
+        case .none: break
         case .alone(let completion): completion.complete(outcome)
         case .shared(let hold): hold.recordEnded(outcome)
         }

@@ -8,6 +8,8 @@ enum RecordFailure: String, Sendable, CaseIterable {
     case unknownTopic = "unknown_topic"
     case invalidTopic = "invalid_topic"
     case invalidRecord = "invalid_record"
+    /// An at-most-once route, and Kafka does not take what came before.
+    case unsent = "not_sent"
     /// An error that this list does not know. The log has librdkafka's text.
     case other
 
@@ -18,6 +20,7 @@ enum RecordFailure: String, Sendable, CaseIterable {
         case .notAuthorized: .notAuthorized
         case .unknownTopic, .invalidTopic: .topicNameInvalid
         case .invalidRecord: .implementationSpecificError
+        case .unsent: .quotaExceeded
         case .other: .unspecifiedError
         }
     }

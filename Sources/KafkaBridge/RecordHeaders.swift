@@ -10,7 +10,10 @@ final class RecordHeaders: @unchecked Sendable {
     private let list: OpaquePointer
     private let routeNames: [String]
 
-    init(route: KafkaRoute, message: Message) {
+    /// - Parameters:
+    ///   - payload: Read for the route's paths.
+    ///   - traceparent: Of a trace that begins with the one message, which has none that is passed on.
+    init(route: KafkaRoute, message: Message, payload: PayloadValues = .unread, traceparent: String? = nil) {
         list = rd_kafka_headers_new(8)
         routeNames = route.headers.map(\.name)
         message.withParts { topic, _, _ in Self.add("mqtt.topic", topic, to: list) }
@@ -21,9 +24,10 @@ final class RecordHeaders: @unchecked Sendable {
         Self.add("mqtt.qos", message.qos.description, to: list)
         Self.add("mqtt.retain", message.isRetained ? "true" : "false", to: list)
         for header in route.headers {
-            guard let value = header.value.rendered(message) else { continue }
+            guard let value = header.value.rendered(message, payload) else { continue }
             value.withUnsafeBytes { Self.add(header.name, $0, to: list) }
         }
+        if let traceparent { Self.add(TraceContext.parentName, traceparent, to: list) }
     }
 
     deinit { rd_kafka_headers_destroy(list) }
@@ -31,15 +35,48 @@ final class RecordHeaders: @unchecked Sendable {
     /// The headers of one record. The caller owns the list until librdkafka has accepted the record.
     func list(for message: Message) -> OpaquePointer {
         let copy: OpaquePointer = rd_kafka_headers_copy(list)
-        guard message.propertiesLength > 0 else { return copy }
-        let properties = message.properties
-        if let type = properties.contentType { Self.add("content-type", type, to: copy) }
-        if let topic = properties.responseTopic { Self.add("mqtt.response-topic", topic, to: copy) }
-        if let data = properties.correlationData { data.withUnsafeBytes { Self.add("mqtt.correlation-data", $0, to: copy) } }
-        for property in properties.userProperties where !Self.isReserved(property.name) && !routeNames.contains(property.name) {
-            Self.add(property.name, property.value, to: copy)
-        }
+        forEachOwn(of: message) { Self.add($0, $1, to: copy) }
         return copy
+    }
+
+    /// What the message brings itself.
+    private func forEachOwn(of message: Message, _ body: (_ name: String, _ value: UnsafeRawBufferPointer) -> Void) {
+        guard message.propertiesLength > 0 else { return }
+        func add(_ name: String, _ value: String) {
+            var value = value
+            value.withUTF8 { body(name, UnsafeRawBufferPointer($0)) }
+        }
+        let properties = message.properties
+        if let type = properties.contentType { add("content-type", type) }
+        if let topic = properties.responseTopic { add("mqtt.response-topic", topic) }
+        if let data = properties.correlationData { data.withUnsafeBytes { body("mqtt.correlation-data", $0) } }
+        let isTraced = TraceContext.isCarried(by: properties.userProperties)
+        for property in properties.userProperties where !Self.isReserved(property.name) && !routeNames.contains(property.name) {
+            if TraceContext.isTraceHeader(property.name) {
+                guard isTraced, property.name == TraceContext.parentName || TraceContext.isSound(state: property.value) else { continue }
+            }
+            add(property.name, property.value)
+        }
+    }
+
+    /// Those in common, for whoever does not hand the record to librdkafka now.
+    var shared: [OutboxRecord.Header] {
+        var headers: [OutboxRecord.Header] = []
+        var name: UnsafePointer<CChar>?
+        var value: UnsafeRawPointer?
+        var size = 0
+        while rd_kafka_header_get_all(list, headers.count, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR, let name {
+            headers.append(
+                .init(name: String(cString: name), value: Array(UnsafeRawBufferPointer(start: value, count: value == nil ? 0 : size))))
+        }
+        return headers
+    }
+
+    /// Those of the message's own.
+    func own(of message: Message) -> [OutboxRecord.Header] {
+        var headers: [OutboxRecord.Header] = []
+        forEachOwn(of: message) { headers.append(.init(name: $0, value: Array($1))) }
+        return headers
     }
 
     /// Whether the bridge alone writes headers of that name.

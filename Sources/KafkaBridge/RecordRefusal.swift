@@ -11,8 +11,25 @@ enum RecordRefusal: String, Error, Sendable, CaseIterable {
     /// More Kafka topics than `KafkaCluster.maxTopics`.
     case tooManyTopics = "too_many_topics"
 
+    /// A placeholder of the topic template asks for a part of the payload, which is no JSON.
+    case payloadNotJSON = "payload_not_json"
+    /// The payload is JSON, but has no text, number, true or false where the topic template looks for it.
+    case missingPayloadValue = "missing_payload_value"
+    /// The rendered topic is not in `KafkaRoute.allowedTopics`.
+    case topicNotAllowed = "topic_not_allowed"
+    /// The partition template gives something else than a number from 0.
+    case invalidPartition = "invalid_partition"
+
     /// What a v5 publisher is told in PUBACK or PUBREC.
-    var reasonCode: ReasonCode { self == .tooManyTopics ? .quotaExceeded : .topicNameInvalid }
+    var reasonCode: ReasonCode {
+        switch self {
+        case .illegalTopic, .missingValue, .ambiguousTopic, .topicNotAllowed: .topicNameInvalid
+        case .tooManyTopics: .quotaExceeded
+        case .payloadNotJSON, .missingPayloadValue: .payloadFormatInvalid
+        // It may come from the topic, a property or the payload, so no code that blames one of them.
+        case .invalidPartition: .implementationSpecificError
+        }
+    }
 
     /// For the log: what happened and what an operator can do.
     var advice: String {
@@ -25,6 +42,15 @@ enum RecordRefusal: String, Error, Sendable, CaseIterable {
             "a value holds the separator that follows it in the route's topic template; use another separator"
         case .tooManyTopics:
             "the bridge writes to as many Kafka topics as it may; raise maxTopics or narrow the route"
+        case .payloadNotJSON:
+            "the route's topic template asks for a part of the payload, which is no JSON, or nested deeper than \(JSONScanner.deepest); mend the"
+                + " publisher, or give such messages a route of their own"
+        case .missingPayloadValue:
+            "the payload has no text, number, true or false where the route's topic template looks for it"
+        case .topicNotAllowed:
+            "the route's template gives a Kafka topic that the route's topics do not allow; add the topic there, or mend the publisher"
+        case .invalidPartition:
+            "the route's partition template gives something else than a number from 0 to \(Int32.max)"
         }
     }
 }

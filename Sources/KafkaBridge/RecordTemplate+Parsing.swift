@@ -19,7 +19,7 @@ extension RecordTemplate {
                 continue
             }
             guard next == "{" else { throw TemplateError(position: index + 1, fault: .loneDollar) }
-            guard let close = characters[(index + 2)...].firstIndex(of: "}") else {
+            guard let close = closingBrace(characters, from: index + 2) else {
                 throw TemplateError(position: index + 1, fault: .unclosed)
             }
             if !literal.isEmpty { parts.append(.literal(Array(literal.utf8))) }
@@ -29,6 +29,23 @@ extension RecordTemplate {
         }
         if !literal.isEmpty { parts.append(.literal(Array(literal.utf8))) }
         return parts
+    }
+
+    /// The brace that ends the placeholder whose content begins at `start`. A quoted name of a payload may hold braces.
+    private static func closingBrace(_ characters: [Character], from start: Int) -> Int? {
+        let mayQuote = characters[start...].starts(with: "payload[") || characters[start...].starts(with: "payload.")
+        var isQuoted = false
+        var index = start
+        while index < characters.count {
+            switch characters[index] {
+            case "\\" where isQuoted: index += 1
+            case "\"" where mayQuote: isQuoted.toggle()
+            case "}" where !isQuoted: return index
+            default: break
+            }
+            index += 1
+        }
+        return nil
     }
 
     private static func placeholder(_ content: String, at position: Int) throws(TemplateError) -> Part {
@@ -46,6 +63,10 @@ extension RecordTemplate {
             let name = String(content.dropFirst(5))
             if name.isEmpty { throw fault(.emptyUserProperty) }
             return .userProperty(name)
+        }
+        if content == "payload" || content.hasPrefix("payload.") || content.hasPrefix("payload[") {
+            guard let path = try? PayloadPath(content) else { throw fault(.payloadPath(content)) }
+            return .payload(path)
         }
         let name = content.prefix { $0 != "[" && $0 != ":" }
         guard name == "topic" else {

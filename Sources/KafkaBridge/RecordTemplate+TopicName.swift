@@ -37,14 +37,17 @@ extension RecordTemplate {
     /// The Kafka topic for `message`.
     ///
     /// Different values never give the same name: each must be without the text that follows it in the template.
-    func topicName(for message: Message) throws(RecordRefusal) -> String {
+    /// - Parameter payload: Read for the template's `payloadPaths`, and perhaps more.
+    func topicName(for message: Message, _ payload: PayloadValues) throws(RecordRefusal) -> String {
         var name: [UInt8] = []
         let hasSeveralPlaceholders = parts.count { $0.isPlaceholder } > 1
         for (index, part) in parts.enumerated() {
             let start = name.count
-            append(part, of: message, to: &name)
+            append(part, of: message, payload, to: &name)
             guard part.isPlaceholder else { continue }
-            if name.count == start { throw .missingValue }
+            if name.count == start { throw Self.refusalWithoutValue(part, payload) }
+            // A publisher's value may be megabytes long: it is not searched for separators when it is too long anyway.
+            if name.count > Self.longestTopic { throw .illegalTopic }
             if case .levels(let first, let separator) = part { try Self.checkLevels(of: message, from: first, joinedBy: separator) }
             if hasSeveralPlaceholders, index + 1 < parts.count, case .literal(let next) = parts[index + 1],
                 !Self.ends(name[start...], with: next)
@@ -54,6 +57,11 @@ extension RecordTemplate {
         }
         guard Self.isLegalTopic(name) else { throw .illegalTopic }
         return String(decoding: name, as: UTF8.self)
+    }
+
+    private static func refusalWithoutValue(_ part: Part, _ payload: PayloadValues) -> RecordRefusal {
+        guard case .payload = part else { return .missingValue }
+        return payload.isJSON ? .missingPayloadValue : .payloadNotJSON
     }
 
     private static func checkLevels(of message: Message, from first: Int, joinedBy separator: [UInt8]) throws(RecordRefusal) {
@@ -77,11 +85,14 @@ extension RecordTemplate {
     /// Kafka's rule for topic names, and no name of Kafka's own such as `__consumer_offsets`.
     static func isLegalTopic(_ name: [UInt8]) -> Bool {
         let dot = UInt8(ascii: "."), underscore = UInt8(ascii: "_")
-        return (1...249).contains(name.count) && name.allSatisfy(isTopicByte) && name != [dot] && name != [dot, dot]
+        return (1...longestTopic).contains(name.count) && name.allSatisfy(isTopicByte) && name != [dot] && name != [dot, dot]
             && !name.starts(with: [underscore, underscore])
     }
 
-    private static func isTopicByte(_ byte: UInt8) -> Bool {
+    /// Bytes; Kafka's limit.
+    private static let longestTopic = 249
+
+    static func isTopicByte(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"),
             UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):

@@ -1,7 +1,7 @@
 import MQTTModel
 
-/// A text with placeholders that makes a Kafka topic, a key or a header out of an MQTT message. Parsed once, at
-/// configuration; rendering is a copy of bytes.
+/// A text with placeholders that makes a Kafka topic, a key, a header, a partition or a value out of an MQTT message.
+/// Parsed once, at configuration; rendering is a copy of bytes.
 ///
 /// | placeholder | value |
 /// |---|---|
@@ -12,6 +12,7 @@ import MQTTModel
 /// | `${qos}`, `${retain}` | `0` to `2`; `true` or `false`, as published |
 /// | `${timestamp}` | when the broker received it, in milliseconds since 1970-01-01T00:00:00Z |
 /// | `${user.NAME}` | the first user property with that name |
+/// | `${payload.a.b}` | what stands there in a JSON payload: a text, number, `true` or `false` (`PayloadPath`) |
 /// | `$$` | a dollar sign |
 ///
 /// The separator of a joined topic may stand inside the braces (`${topic:.}`, `${topic[2...]:-}`) only.
@@ -23,6 +24,7 @@ public struct RecordTemplate: Sendable, Hashable, CustomStringConvertible {
         case levels(from: Int, separator: [UInt8])
         case clientID, username, tenant, qos, retain, timestamp
         case userProperty(String)
+        case payload(PayloadPath)
 
         var isPlaceholder: Bool { if case .literal = self { false } else { true } }
     }
@@ -51,25 +53,28 @@ public struct RecordTemplate: Sendable, Hashable, CustomStringConvertible {
     var variesByMessage: Bool {
         parts.contains {
             switch $0 {
-            case .timestamp, .userProperty: true
+            case .timestamp, .userProperty, .payload: true
             default: false
             }
         }
     }
 
-    /// Appends the text for `message`. A placeholder without a value (no such level, no user name) appends nothing.
-    func render(_ message: Message, into out: inout [UInt8]) {
-        for part in parts { append(part, of: message, to: &out) }
-    }
+    /// Whether the template has a placeholder, so that messages can give different texts at all.
+    var hasPlaceholder: Bool { parts.contains(where: \.isPlaceholder) }
 
-    /// The text for `message`; `nil` where it is empty.
-    func rendered(_ message: Message) -> [UInt8]? {
+    /// What `PayloadValues` must have been read for.
+    var payloadPaths: [PayloadPath] { parts.compactMap { if case .payload(let path) = $0 { path } else { nil } } }
+
+    /// The text for `message`; `nil` where it is empty. A placeholder without a value (no such level, no user name)
+    /// gives nothing.
+    /// - Parameter payload: Read for the template's `payloadPaths`, and perhaps more.
+    func rendered(_ message: Message, _ payload: PayloadValues) -> [UInt8]? {
         var out: [UInt8] = []
-        render(message, into: &out)
+        for part in parts { append(part, of: message, payload, to: &out) }
         return out.isEmpty ? nil : out
     }
 
-    func append(_ part: Part, of message: Message, to out: inout [UInt8]) {
+    func append(_ part: Part, of message: Message, _ payload: PayloadValues, to out: inout [UInt8]) {
         switch part {
         case .literal(let bytes): out += bytes
         case .level(let number):
@@ -93,6 +98,7 @@ public struct RecordTemplate: Sendable, Hashable, CustomStringConvertible {
         case .timestamp: out += String(message.received.unixMilliseconds).utf8
         case .userProperty(let name):
             if let property = message.properties.userProperties.first(where: { $0.name == name }) { out += property.value.utf8 }
+        case .payload(let path): out += payload[path] ?? []
         }
     }
 

@@ -5,6 +5,7 @@ import MQTTModel
 final class Route: Sendable {
     let configuration: KafkaRoute
     let producer: KafkaProducer
+    private let renderer: RecordRenderer
     let counters = RouteCounters()
     private let logger: Logger
     private let logLimit = LogLimit(lines: 5, seconds: 10)
@@ -12,18 +13,28 @@ final class Route: Sendable {
     init(configuration: KafkaRoute, producer: KafkaProducer, logger: Logger) {
         self.configuration = configuration
         self.producer = producer
+        self.renderer = RecordRenderer(configuration)
         self.logger = logger
     }
 
-    func matches(_ topic: String) -> Bool { configuration.filters.contains { $0.matches(topic) } }
+    func matches(_ topic: String) -> Bool {
+        configuration.filters.contains { $0.matches(topic) } && !configuration.excluded.contains { $0.matches(topic) }
+    }
 
-    /// What records of this message's client, topic, QoS and RETAIN have in common.
+    /// The record of this message; of all messages with its client, topic, QoS and RETAIN where the route does not vary by message.
+    func render(_ message: Message) throws(RecordRefusal) -> RenderedRecord {
+        let rendered = try renderer.render(message)
+        if rendered.lacksTimestamp { counters.countTimestampFallback() }
+        return rendered
+    }
+
+    /// The same with a topic of the producer's.
     func bind(_ message: Message) throws(RecordRefusal) -> RouteBinding {
-        let name = try configuration.topic.topicName(for: message)
-        guard let topic = producer.topic(named: name) else { throw .tooManyTopics }
+        let rendered = try render(message)
+        guard let topic = producer.topic(named: rendered.topic) else { throw .tooManyTopics }
         return RouteBinding(
-            route: self, topic: topic, key: configuration.key?.rendered(message),
-            headers: RecordHeaders(route: configuration, message: message))
+            route: self, topic: topic, key: rendered.key, headers: rendered.headers, partition: rendered.partition,
+            timestamp: rendered.timestamp, value: rendered.value)
     }
 
     func refused(_ message: Message, _ refusal: RecordRefusal) {
@@ -31,6 +42,9 @@ final class Route: Sendable {
         counters.count(refusal)
         log("Kafka record refused: \(refusal.advice)", message, reason: refusal.rawValue)
     }
+
+    /// Its publisher is told.
+    func unfit(_ message: Message, _ fault: String) { log("payload refused, which does not fit the route's schema: \(fault)", message, reason: "schema") }
 
     func failed(_ message: Message, _ failure: RecordFailure, text: String) {
         counters.count(failure)
@@ -48,18 +62,28 @@ final class Route: Sendable {
     }
 }
 
-/// A route filled in for one client, topic, QoS and RETAIN. Immutable; records of many messages share it.
+/// A route filled in for one client, topic, QoS and RETAIN, or for one message where the route varies by message. Immutable;
+/// records of many messages share it. Its fields are those of `RenderedRecord`.
 final class RouteBinding: Sendable {
     let route: Route
     let topic: TopicHandle
     let key: [UInt8]?
     let headers: RecordHeaders
+    let partition: Int32?
+    let timestamp: Int64?
+    let value: [UInt8]?
 
-    init(route: Route, topic: TopicHandle, key: [UInt8]?, headers: RecordHeaders) {
+    init(
+        route: Route, topic: TopicHandle, key: [UInt8]?, headers: RecordHeaders, partition: Int32? = nil, timestamp: Int64? = nil,
+        value: [UInt8]? = nil
+    ) {
         self.route = route
         self.topic = topic
         self.key = key
         self.headers = headers
+        self.partition = partition
+        self.timestamp = timestamp
+        self.value = value
     }
 }
 

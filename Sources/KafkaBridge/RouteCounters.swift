@@ -7,6 +7,7 @@ final class RouteCounters: Sendable {
     private let acknowledged = Atomic<Int>(0)
     private let acknowledgedBytes = Atomic<Int>(0)
     private let delayNanoseconds = Atomic<UInt64>(0)
+    private let timestampFallbacks = Atomic<Int>(0)
     private let failed = Mutex<[RecordFailure: Int]>([:])
     private let refused = Mutex<[RecordRefusal: Int]>([:])
 
@@ -16,6 +17,8 @@ final class RouteCounters: Sendable {
         var acknowledgedBytes = 0
         /// Sum over the acknowledged records, from PUBLISH received to delivery report.
         var delayNanoseconds: UInt64 = 0
+        /// Records with the time of receipt, because the payload had none.
+        var timestampFallbacks = 0
         var failed: [RecordFailure: Int] = [:]
         var refused: [RecordRefusal: Int] = [:]
 
@@ -25,6 +28,8 @@ final class RouteCounters: Sendable {
     }
 
     func countReceived() { received.add(1, ordering: .releasing) }
+
+    func countTimestampFallback() { timestampFallbacks.add(1, ordering: .relaxed) }
 
     func countAcknowledged(bytes: Int, delayNanoseconds delay: UInt64) {
         acknowledged.add(1, ordering: .relaxed)
@@ -43,6 +48,7 @@ final class RouteCounters: Sendable {
         figures.acknowledged = acknowledged.load(ordering: .acquiring)
         figures.acknowledgedBytes = acknowledgedBytes.load(ordering: .relaxed)
         figures.delayNanoseconds = delayNanoseconds.load(ordering: .relaxed)
+        figures.timestampFallbacks = timestampFallbacks.load(ordering: .relaxed)
         figures.received = received.load(ordering: .acquiring)
         return figures
     }

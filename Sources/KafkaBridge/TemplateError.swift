@@ -11,6 +11,7 @@ public struct TemplateError: Error, Hashable, Sendable, CustomStringConvertible 
         case emptySeparator
         case unexpected(String)
         case emptyUserProperty
+        case payloadPath(String)
     }
 
     /// Column of the fault in the template, from 1, in characters.
@@ -39,9 +40,11 @@ public struct TemplateError: Error, Hashable, Sendable, CustomStringConvertible 
             "\(text) can't stand here; only ${topic} takes a [level] and a :separator"
         case .emptyUserProperty:
             "${user.} lacks the name of the user property; write for example ${user.device}"
+        case .payloadPath(let text):
+            "\(text) is no place in a JSON payload; write for example payload.device.id, payload.items[0].id or payload[\"odd name\"]"
         }
     }
 
     private static let placeholders =
-        "topic, topic[N], topic[N...], clientid, username, tenant, qos, retain, timestamp, user.NAME"
+        "topic, topic[N], topic[N...], clientid, username, tenant, qos, retain, timestamp, user.NAME, payload.PATH"
 }

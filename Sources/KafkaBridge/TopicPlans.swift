@@ -71,14 +71,18 @@ final class TopicPlan {
 /// RETAIN are the same and the route's templates ask for nothing else.
 final class RoutePlan {
     let route: Route
+    /// `nil`: its records are in memory until Kafka has them.
+    let outbox: OutboxRoute?
     private let variesByMessage: Bool
     private var binding: RouteBinding?
+    private var frame: OutboxFrame?
     private var client: ClientInfo?
     private var qos = QoS.atMostOnce
     private var isRetained = false
 
-    init(route: Route) {
+    init(route: Route, outbox: OutboxRoute? = nil) {
         self.route = route
+        self.outbox = outbox
         self.variesByMessage = route.configuration.variesByMessage
     }
 
@@ -87,9 +91,23 @@ final class RoutePlan {
         let made = try route.bind(message)
         if variesByMessage { return made }
         binding = made
+        remember(message)
+        return made
+    }
+
+    /// The same for a route with an outbox.
+    func frame(_ message: Message) throws(RecordRefusal) -> OutboxFrame {
+        if let frame, client === message.publisher, qos == message.qos, isRetained == message.isRetained { return frame }
+        let made = OutboxFrame(try route.render(message), message: message)
+        if variesByMessage { return made }
+        frame = made
+        remember(message)
+        return made
+    }
+
+    private func remember(_ message: Message) {
         client = message.publisher
         qos = message.qos
         isRetained = message.isRetained
-        return made
     }
 }

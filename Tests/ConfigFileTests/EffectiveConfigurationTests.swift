@@ -42,6 +42,16 @@ import Testing
           routes:
             - {name: all, filters: ["a/#", "+/b"], cluster: main, topic: "t-${topic[1]}", key: none, headers: {origin: "$${topic}", "a b": x}}
             - {filter: "$SYS/#", cluster: dev, topic: sys}
+            - filter: plant/#
+              exclude: [plant/+/debug]
+              cluster: main
+              topic: plant-${payload.kind}
+              topics: [plant-*, other]
+              value: json
+              timestamp: payload.times[0]
+              timestamp_unit: us
+              partition: ${payload["part no"]}
+              trace: true
         """
 
     @Test("the effective configuration reads back as the same configuration", arguments: ["", rich])
@@ -76,9 +86,15 @@ import Testing
         #expect(configuration.broker.sessions.maxExpirySeconds == .max)
         #expect(configuration.broker.sessions.stalledReceiverMilliseconds == 250)
         #expect(configuration.kafka?.clusters["dev"]?.embeddedBrokers == 3)
-        #expect(configuration.kafka?.routes.map(\.name) == ["all", "route-2"])
+        #expect(configuration.kafka?.routes.map(\.name) == ["all", "route-2", "route-3"])
         #expect(configuration.kafka?.routes[0].key == nil)
         #expect(configuration.kafka?.routes[1].key == RecordTemplate.mqttTopic)
+        let made = try #require(configuration.kafka?.routes[2])
+        #expect(try made.excluded == [TopicFilter("plant/+/debug")])
+        #expect(try made.allowedTopics == [KafkaTopicPattern("plant-*"), KafkaTopicPattern("other")])
+        #expect(made.value == .json && made.startsTraces)
+        #expect(try made.timestamp == .payload(PayloadPath("payload.times[0]"), .microseconds))
+        #expect(made.partition?.text == "${payload[\"part no\"]}")
         #expect(configuration.log.format == .json)
         var store = BrokerConfiguration.Store(directory: "/var/lib/headwater")
         (store.durability, store.syncIntervalMilliseconds, store.commitWindowMilliseconds) = (.commit, 250, 5)

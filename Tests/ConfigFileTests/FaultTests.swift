@@ -152,6 +152,30 @@ import Testing
             "kafka:\n  clusters:\n    a: {embedded: true}\n    b: {embedded: true}\n  routes:\n    - {filter: a, topic: t}\n",
             "h.yaml:6:7: kafka.routes[1] needs a cluster: one of a, b"),
         Case(
+            "kafka:\n  clusters:\n    main: {embedded: true}\n  routes:\n    - {filter: a, topic: t, exclude: [\"b/#/c\"]}\n",
+            "h.yaml:5:39: kafka.routes[1].exclude: the topic filter \"b/#/c\" has a wildcard out of place: + fills a whole level, # the whole last level"),
+        Case(
+            "kafka:\n  clusters:\n    main: {embedded: true}\n  routes:\n    - {filter: a, topic: t, topics: [t x]}\n",
+            "h.yaml:5:37: kafka.routes[1].topics: the allowed Kafka topic \"t x\" has a character that Kafka topics can't hold: letters, digits, . _ - only, and * for any text"),
+        Case(
+            "kafka:\n  clusters:\n    main: {embedded: true}\n  routes:\n    - {filter: a, topic: t, topics: [u]}\n",
+            "h.yaml:5:7: Kafka route \"route-1\": its topic \"t\" is not in its list of allowed topics; add it there, or remove the list"),
+        Case(
+            "kafka:\n  clusters:\n    main: {embedded: true}\n  routes:\n    - {filter: a, topic: t, value: \"${payload}\"}\n",
+            "h.yaml:5:36: kafka.routes[1].value: column 1: payload is no place in a JSON payload; write for example payload.device.id, payload.items[0].id or payload[\"odd name\"]"),
+        Case(
+            "kafka:\n  clusters:\n    main: {embedded: true}\n  routes:\n    - {filter: a, topic: t, value: jsn}\n",
+            "h.yaml:5:7: Kafka route \"route-1\": every record would have the value \"jsn\"; write payload, json, or a template with a placeholder such as ${payload.temperature}"),
+        Case(
+            "kafka:\n  clusters:\n    main: {embedded: true}\n  routes:\n    - {filter: a, topic: t, timestamp: now}\n",
+            "h.yaml:5:40: kafka.routes[1].timestamp: column 1: now is no place in a JSON payload; write for example payload.device.id, payload.items[0].id or payload[\"odd name\"]"),
+        Case(
+            "kafka:\n  clusters:\n    main: {embedded: true}\n  routes:\n    - {filter: a, topic: t, timestamp_unit: s}\n",
+            "h.yaml:5:29: kafka.routes[1].timestamp_unit is for timestamp: payload.FIELD alone"),
+        Case(
+            "kafka:\n  clusters:\n    main: {embedded: true}\n  routes:\n    - {filter: a, topic: t, partition: -1}\n",
+            "h.yaml:5:7: Kafka route \"route-1\": the partition \"-1\" is no number from 0 to 2147483647; write one, or a template such as ${payload.partition}"),
+        Case(
             "kafka:\n  clusters:\n    main:\n      embedded: true\n      properties:\n        sasl.password: ${env:NONE}\n",
             "h.yaml:6:9: kafka.clusters.main.properties.sasl.password: the environment has no variable NONE"),
     ]

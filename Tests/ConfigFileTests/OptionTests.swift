@@ -82,8 +82,8 @@ import Testing
             #expect(text.contains("\n\(option.path.joined(separator: ".")): ") || text.hasPrefix(option.path[0]))
         }
         for option in ListenerOptions.table { #expect(text.contains("listeners[].\(option.path.joined(separator: ".")): ")) }
-        for option in KafkaOptions.clusters { #expect(text.contains("kafka.clusters.NAME.\(option.path[0]): ")) }
-        for option in KafkaOptions.routes { #expect(text.contains("kafka.routes[].\(option.path[0]): ")) }
+        for option in KafkaOptions.clusters { #expect(text.contains("kafka.clusters.NAME.\(option.path.joined(separator: ".")): ")) }
+        for option in KafkaOptions.routes { #expect(text.contains("kafka.routes[].\(option.path.joined(separator: ".")): ")) }
     }
 
     @Test(

@@ -27,6 +27,13 @@ struct BridgeLogicTests {
         #expect([0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99].contains(failure.reasonCode.rawValue))
     }
 
+    @Test("every refusal has a reason code that PUBACK may carry, and says what to do", arguments: RecordRefusal.allCases)
+    func refusals(refusal: RecordRefusal) {
+        #expect([0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99].contains(refusal.reasonCode.rawValue))
+        #expect(!refusal.advice.isEmpty)
+        #expect((refusal.reasonCode == .payloadFormatInvalid) == (refusal == .payloadNotJSON || refusal == .missingPayloadValue))
+    }
+
     @Test("a hold on several records completes once, after the last, with the first failure")
     func sharedHold() {
         let sink = Outcomes()

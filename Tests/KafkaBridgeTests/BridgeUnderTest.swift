@@ -63,7 +63,7 @@ final class BridgeUnderTest {
         let message = Message(
             topic: try TopicName(topic), payload: Array(payload.utf8), qos: qos, isRetained: isRetained, properties: properties, publisher: client)
         published += 1
-        return hooks.willPublish(message, completion: PublishCompletion(sink: outcomes, token: published))
+        return hooks.willPublish(message, completion: PublishCompletion(sink: outcomes, token: published), outbox: PublishOutbox())
     }
 
     static func client(_ id: String, username: String? = nil) -> ClientInfo {

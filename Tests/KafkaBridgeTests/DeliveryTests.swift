@@ -41,6 +41,30 @@ struct DeliveryTests {
         await test.stop()
     }
 
+    @Test("value, time and partition are those that the route makes of each message")
+    func madeRecords() async throws {
+        let topic = BridgeUnderTest.freshTopic()
+        let route = KafkaRoute(
+            name: "r", filters: [try TopicFilter("#")], cluster: "main", topic: try RecordTemplate(topic), excluded: [try TopicFilter("t/no")],
+            value: try RecordValue("${payload.v}"), timestamp: .payload(try PayloadPath("payload.t"), .milliseconds),
+            partition: try RecordTemplate("${payload.p}"))
+        let test = try await BridgeUnderTest(routes: [route])
+        let before = MessageClock.now.unixMilliseconds
+        #expect(try test.publish("t/1", #"{"v":"made","t":1600000000123,"p":2}"#) == .hold)
+        #expect(try test.publish("t/1", #"{"v":"","p":0}"#) == .hold)
+        #expect(try test.publish("t/no", "{}") == .proceed)
+        #expect(try test.publish("t/1", #"{"p":-1}"#) == .refuse(.implementationSpecificError))
+        try await eventually("both are in Kafka") { test.outcomes.fulfilled == 2 }
+        let records = try Kcat.consume(topic, from: test.bootstrapServers).sorted { $0.partition > $1.partition }
+        #expect(records.map(\.payload) == ["made", ""])
+        #expect(records.map(\.partition) == [2, 0])
+        #expect(records.first?.timestamp == 1_600_000_000_123)
+        #expect((before...MessageClock.now.unixMilliseconds).contains(records.last?.timestamp ?? 0))
+        #expect(test.figures.timestampFallbacks == 1)
+        #expect(test.figures.refused == [.invalidPartition: 1])
+        await test.stop()
+    }
+
     @Test("the headers are those of each message's own client, QoS and RETAIN, though they are cached")
     func headersOfEachMessage() async throws {
         let topic = BridgeUnderTest.freshTopic()

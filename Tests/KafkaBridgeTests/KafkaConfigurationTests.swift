@@ -63,6 +63,23 @@ struct KafkaConfigurationTests {
         #expect(try faults(headers: [.init("mqtt.topic", .mqttTopic)]) == [.header(route: "r", name: "mqtt.topic")])
     }
 
+    @Test("a route whose options contradict each other, or could only make useless records, is refused")
+    func recordOptions() throws {
+        func faults(_ change: (inout KafkaRoute) throws -> Void) throws -> [KafkaConfigurationError] {
+            var route = KafkaRoute(name: "r", filters: [try TopicFilter("#")], cluster: "main", topic: try RecordTemplate("plant-1"))
+            try change(&route)
+            return KafkaConfiguration(clusters: [KafkaCluster(name: "main", bootstrapServers: "127.0.0.1:1")], routes: [route]).validate()
+        }
+        #expect(try faults { $0.excluded = [try TopicFilter("$share/g/a")] } == [.sharedFilter(route: "r", filter: "$share/g/a")])
+        #expect(try faults { $0.allowedTopics = [try KafkaTopicPattern("plant")] } == [.topicNotAllowed(route: "r", topic: "plant-1")])
+        #expect(try faults { $0.allowedTopics = [try KafkaTopicPattern("plant-*")] } == [])
+        #expect(try faults { $0.partition = try RecordTemplate("two") } == [.partition(route: "r", text: "two")])
+        #expect(try faults { $0.partition = try RecordTemplate("2147483648") } == [.partition(route: "r", text: "2147483648")])
+        #expect(try faults { $0.partition = try RecordTemplate("2") } == [])
+        #expect(try faults { $0.value = try RecordValue("jsn") } == [.constantValue(route: "r", text: "jsn")])
+        #expect(try faults { $0.value = try RecordValue("json") } == [])
+    }
+
     @Test("clusters without an address, with two, or with a wrong name are refused")
     func clusters() {
         let configuration = KafkaConfiguration(

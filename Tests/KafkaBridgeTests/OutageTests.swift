@@ -48,7 +48,7 @@ struct OutageTests {
             // The first half before the bridge has started.
             if token == 26 { try await bridge.start(PluginContext(logger: Logger(label: "test"), loopCount: 1) { _ in }) }
             let message = Message(topic: try TopicName("t/x"), payload: Array("\(token)".utf8), qos: .atLeastOnce)
-            #expect(hooks.willPublish(message, completion: PublishCompletion(sink: outcomes, token: UInt64(token))) == .hold)
+            #expect(hooks.willPublish(message, completion: PublishCompletion(sink: outcomes, token: UInt64(token)), outbox: PublishOutbox()) == .hold)
         }
         #expect(bridge.readiness == .ready)
         try await eventually("Kafka is seen to be away") { bridge.producers["main"]?.figures.condition == .down }
@@ -199,7 +199,7 @@ struct OutageTests {
         #expect(try String(contentsOfFile: path, encoding: .utf8) == address + "\n")
         let outcomes = Outcomes()
         let message = Message(topic: try TopicName("a"), payload: Array("1".utf8))
-        _ = bridge.makeLoopHooks(loop: 0).willPublish(message, completion: PublishCompletion(sink: outcomes, token: 1))
+        _ = bridge.makeLoopHooks(loop: 0).willPublish(message, completion: PublishCompletion(sink: outcomes, token: 1), outbox: PublishOutbox())
         try await eventually("the record is acknowledged") { outcomes.fulfilled == 1 }
         #expect(try Kcat.consume("t", from: address).map(\.payload) == ["1"])
         #expect(bridge.embeddedKafka(of: "dev") != nil)

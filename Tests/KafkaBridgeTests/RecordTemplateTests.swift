@@ -48,6 +48,11 @@ struct RecordTemplateTests {
             ("${topic[]}", 1, .level("")), ("${topic[x]}", 1, .level("x")), ("${topic[1..2]}", 1, .level("1..2")),
             ("${topic[1}", 1, .level("1")), ("${topic[99999999999999999999]}", 1, .level("99999999999999999999")),
             ("${topic:}", 1, .emptySeparator), ("é${clientid:.}", 2, .unexpected(":.")), ("${topic[1]:.}", 1, .unexpected(":.")),
+            ("${payload}", 1, .payloadPath("payload")), ("a${payload.}", 2, .payloadPath("payload.")), ("${payload.a..b}", 1, .payloadPath("payload.a..b")),
+            ("${payload[x]}", 1, .payloadPath("payload[x]")), ("${payload[-1]}", 1, .payloadPath("payload[-1]")),
+            ("${payload[1}", 1, .payloadPath("payload[1")), ("${payload[\"a}", 1, .unclosed), ("${payload.a[\"b\"]c}", 1, .payloadPath("payload.a[\"b\"]c")),
+            ("${payload.a:.}", 1, .payloadPath("payload.a:.")), ("${payload[\"\\n\"]}", 1, .payloadPath("payload[\"\\n\"]")),
+            ("${payload[99999999999999999999]}", 1, .payloadPath("payload[99999999999999999999]")), ("${payloads}", 1, .unknownPlaceholder("payloads")),
             ("${topic[1]x}", 1, .unexpected("x")), ("${user.}", 1, .emptyUserProperty), ("${ topic}", 1, .unknownPlaceholder(" topic")),
         ])
     func faults(template: String, position: Int, fault: TemplateError.Fault) {
@@ -130,5 +135,14 @@ struct RecordTemplateTests {
         }
         #expect(seen.count > 100)
         #expect(seen.values.allSatisfy { $0.count == 1 }, "\(seen.filter { $1.count > 1 })")
+    }
+}
+
+/// For a template alone: reads the payload for what it asks.
+extension RecordTemplate {
+    func rendered(_ message: Message) -> [UInt8]? { rendered(message, PayloadValues(of: message, at: PayloadTree(payloadPaths))) }
+
+    func topicName(for message: Message) throws(RecordRefusal) -> String {
+        try topicName(for: message, PayloadValues(of: message, at: PayloadTree(payloadPaths)))
     }
 }

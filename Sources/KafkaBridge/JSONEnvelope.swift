@@ -1,0 +1,88 @@
+import MQTTModel
+
+/// The value of a record with `RecordValue.json`: the message as one JSON object, for consumers that do not read headers.
+///
+/// ```json
+/// {"topic":"plant/4","client":"pump-7","username":"ann","tenant":"acme","qos":1,"retain":false,"timestamp":1700000000123,
+///  "properties":[["unit","bar"]],"payload":{"p":21.5}}
+/// ```
+/// All members are always there, in this order. `client`, `username` and `tenant` are null where the message has none;
+/// `timestamp` is when the broker received it, in milliseconds; `properties` are the user properties as pairs, since MQTT
+/// keeps their order and lets names repeat. A payload that is JSON stands there as it is; any other one is
+/// `payload_base64` in place of `payload`.
+enum JSONEnvelope {
+    /// - Parameter payload: Read from this message.
+    static func text(of message: Message, _ payload: PayloadValues) -> [UInt8] {
+        var out: [UInt8] = []
+        out.reserveCapacity(256 + message.topicLength + message.propertiesLength + message.payloadLength * 4 / 3)
+        out += #"{"topic":"#.utf8
+        put(message.topic, to: &out)
+        out += #","client":"#.utf8
+        put(message.publisher?.clientID, to: &out)
+        out += #","username":"#.utf8
+        put(message.publisher?.username, to: &out)
+        out += #","tenant":"#.utf8
+        put(message.publisher?.tenant, to: &out)
+        out += #","qos":\#(message.qos),"retain":\#(message.isRetained),"timestamp":\#(message.received.unixMilliseconds),"properties":["#.utf8
+        if message.propertiesLength > 0 {
+            for (index, property) in message.properties.userProperties.enumerated() {
+                out += (index == 0 ? "[" : ",[").utf8
+                put(property.name, to: &out)
+                out.append(UInt8(ascii: ","))
+                put(property.value, to: &out)
+                out.append(UInt8(ascii: "]"))
+            }
+        }
+        message.withParts { _, _, bytes in
+            if payload.isJSON {
+                out += #"],"payload":"#.utf8
+                out += bytes
+            } else {
+                out += #"],"payload_base64":""#.utf8
+                putBase64(bytes, to: &out)
+                out.append(UInt8(ascii: "\""))
+            }
+        }
+        out.append(UInt8(ascii: "}"))
+        return out
+    }
+
+    /// A text as JSON writes it; null for none.
+    private static func put(_ text: String?, to out: inout [UInt8]) {
+        guard let text else {
+            out += "null".utf8
+            return
+        }
+        out.append(UInt8(ascii: "\""))
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"): out += [UInt8(ascii: "\\"), byte]
+            case 0x0A: out += #"\n"#.utf8
+            case 0x0D: out += #"\r"#.utf8
+            case 0x09: out += #"\t"#.utf8
+            case 0..<0x20:
+                out += #"\u00"#.utf8
+                out += [hexDigits[Int(byte >> 4)], hexDigits[Int(byte & 15)]]
+            default: out.append(byte)
+            }
+        }
+        out.append(UInt8(ascii: "\""))
+    }
+
+    /// RFC 4648 section 4, with padding.
+    private static func putBase64(_ bytes: UnsafeRawBufferPointer, to out: inout [UInt8]) {
+        var index = 0
+        while index < bytes.count {
+            let left = min(3, bytes.count - index)
+            var group: UInt32 = 0
+            for offset in 0..<3 { group = group << 8 | (offset < left ? UInt32(bytes[index + offset]) : 0) }
+            for place in 0..<4 {
+                out.append(place <= left ? base64Digits[Int(group >> (18 - 6 * UInt32(place)) & 63)] : UInt8(ascii: "="))
+            }
+            index += 3
+        }
+    }
+
+    private static let hexDigits = Array("0123456789abcdef".utf8)
+    private static let base64Digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+}

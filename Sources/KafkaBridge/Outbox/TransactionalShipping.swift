@@ -1,0 +1,138 @@
+import Logging
+import MQTTModel
+import PluginAPI
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#endif
+
+/// Ships one queue of an exactly-once route: drives the `ExactlyOnceShipper`, and says what comes of it. Owned by its thread.
+final class TransactionalShipping: OutboxShipping {
+    private let outbox: OutboxRoute
+    private let shard: OutboxShard
+    private let queue: TransactionalQueue
+    private let reporter: ShipReporter
+    private let flushMilliseconds: UInt64
+    private var shipper: ExactlyOnceShipper
+    private let bell = Bell()
+
+    init(_ outbox: OutboxRoute, shard: OutboxShard, number: Int, bootstrapServers: String, flushSeconds: Int, reporter: ShipReporter) {
+        self.outbox = outbox
+        self.shard = shard
+        self.reporter = reporter
+        flushMilliseconds = UInt64(max(flushSeconds, 0)) * 1000
+        let queue = TransactionalQueue(outbox, shard: shard)
+        self.queue = queue
+        let name = outbox.transactionalID(ofShard: number)
+        let identity = TransactionalIdentity(
+            transactionalID: name, consumerGroup: name, cursorTopic: outbox.configuration.cursorTopic ?? outbox.configuration.topic.text)
+        var limits = ShipLimits()
+        limits.maxEntries = 10_000
+        let (cluster, logger) = (outbox.cluster, outbox.logger)
+        shipper = ExactlyOnceShipper(
+            outbox: queue, limits: limits,
+            makeProducer: { () throws(ProducerFault) in
+                try TransactionalKafkaProducer(identity: identity, cluster: cluster, bootstrapServers: bootstrapServers, logger: logger)
+            },
+            deadLetterRecord: { entry, failed in
+                // The original bytes, not what a schema has made of them.
+                outbox.deadLetter(of: queue.original(entry.sequence)?.record ?? entry.record, reason: failed.failure.rawValue, text: failed.text)
+            })
+    }
+
+    func run() {
+        shard.wakes { [bell] in bell.ring() }
+        var stopDeadline: UInt64?
+        while true {
+            let now = MessageClock.now.monotonicMilliseconds
+            let step = shipper.step(now: now)
+            let isIdle = take(step, now: now)
+            outbox.releaseIfRoom()
+            reporter.ticked(waiting: outbox.balance.figures.outbox, now: now)
+            if shard.isStopping {
+                if stopDeadline == nil { stopDeadline = now + flushMilliseconds }
+                if step == .idle || now >= stopDeadline ?? 0 { break }
+            }
+            guard isIdle else { continue }
+            if case .trouble(_, let retryAt) = step {
+                bell.wait(milliseconds: Int(min(retryAt > now ? retryAt - now : 0, 200)))
+            } else if shard.fallsAsleep(whenNothingFrom: queue.nextSequence) || outbox.control.isPaused {
+                bell.wait(milliseconds: 100)
+                shard.wokeUp()
+            }
+            for body in shard.takeCommitted() { body(self) }
+        }
+        shipper.stop()
+        shard.ended()
+    }
+
+    /// - Returns: Whether there is something to wait for.
+    private func take(_ step: ShipStep, now: UInt64) -> Bool {
+        switch step {
+        case .proceed: return false
+        case .idle: return true
+        case .shipped(_, let deadLetters):
+            queue.shipped(below: shipper.cursor)
+            reporter.acknowledged(now: now)
+            if deadLetters > 0 { reporter.log(.warning, "\(deadLetters) records went to the dead letters") }
+            return false
+        case .refused(let failures):
+            queue.refused(failures)
+            for failure in failures { reporter.log(.warning, "Kafka refuses a record: \(failure.text)", reason: failure.failure.rawValue) }
+            return false
+        case .keptLocally(let failure):
+            reporter.log(.warning, "record is kept among the local dead letters: \(failure.text)", reason: failure.failure.rawValue)
+            return false
+        case .trouble(let trouble, let retryAt):
+            told(trouble)
+            return retryAt > now
+        }
+    }
+
+    private func told(_ trouble: ShipTrouble) {
+        switch trouble {
+        case .producer(.retriable(let text), let call):
+            // Reading the cursor fails for long only where its topic is missing or forbidden: an operator has to do something.
+            reporter.log(call == .committedCursor ? .warning : .debug, "Kafka, \(call.rawValue): \(text); tried again")
+        case .producer(let fault, let call):
+            outbox.balance.retried(1)
+            reporter.log(.warning, "Kafka, \(call.rawValue): \(fault); the transaction is tried anew")
+        case .fenced(let text, let call, let times):
+            reporter.log(
+                .error,
+                "fenced at \(call.rawValue) (\(times) times): \(text). Another broker uses the transactional id "
+                    + "\(outbox.transactionalID(ofShard: 0)): give each its own store")
+        case .outbox(let fault): reporter.log(.warning, "the outbox waits: \(fault)")
+        }
+    }
+
+    // The store tells this thread nothing: it waits for what it asks.
+    func removed(upTo sequence: UInt64) {}
+    func buried(_ sequence: UInt64, reason: String) {}
+}
+
+/// Wakes one thread that waits for a while.
+private final class Bell: @unchecked Sendable {
+    // @unchecked: a POSIX semaphore is made for several threads; it is initialised before any other uses it.
+    private let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
+
+    init() { sem_init(semaphore, 0, 0) }
+
+    deinit {
+        sem_destroy(semaphore)
+        semaphore.deallocate()
+    }
+
+    func ring() { sem_post(semaphore) }
+
+    func wait(milliseconds: Int) {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        time.tv_nsec += milliseconds % 1000 * 1_000_000
+        time.tv_sec += milliseconds / 1000 + time.tv_nsec / 1_000_000_000
+        time.tv_nsec %= 1_000_000_000
+        while sem_timedwait(semaphore, &time) != 0, errno == EINTR {}
+    }
+}
