@@ -8,7 +8,7 @@ RELEASE_FLAGS = -c release -Xswiftc -enforce-exclusivity=unchecked -Xswiftc -cro
 CONFIG ?= deploy/dev.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release run test crash-test check bench demo certs format clean
+.PHONY: help setup build release run test test-kafka chaos crash-test check bench demo certs format clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ run: release ## Broker on 127.0.0.1:1883 with a development Kafka inside; HTTP o
 
 test: setup ## All tests: one build, then the test runner, then interoperability tests
 	@scripts/test
+
+test-kafka: setup ## The bridge's tests against a real cluster: HEADWATER_TEST_KAFKA=host:port,…
+	@scripts/test-kafka
+
+chaos: release ## Devices publish while broker and Kafka are killed, hung and slowed by turns; prints its counts (SECONDS=n SEED=n)
+	@scripts/chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
 
 crash-test: setup ## The long crash tests: at least 500 kills and power cuts, every kind of damage (KILLS=n SEED=n)
 	@KILLS=$(KILLS) SEED=$(SEED) scripts/crash-test
