@@ -51,10 +51,11 @@ public final class KafkaBridge: BrokerPlugin {
     public func start(_ context: PluginContext) async throws {
         do {
             for cluster in configuration.clusters.values.sorted(by: { $0.name < $1.name }) {
-                try start(cluster)
+                try start(cluster, hasProducer: needsProducer(cluster.name, store: context.store))
                 if let registry = cluster.schemaRegistry { try await start(registry, of: cluster.name) }
             }
             for route in routes { try start(route, store: context.store) }
+            if let store = context.store { warnOfOrphans(in: store) }
         } catch {
             _ = await stop(flushSeconds: 0)
             throw error
@@ -62,7 +63,24 @@ public final class KafkaBridge: BrokerPlugin {
         state.withLock { $0.isStarted = true }
     }
 
-    private func start(_ cluster: KafkaCluster) throws(KafkaBridgeError) {
+    /// Routes with an outbox have producers of their own.
+    private func needsProducer(_ cluster: String, store: (any PluginStore)?) -> Bool {
+        let routes = routes.filter { $0.configuration.cluster == cluster }
+        return routes.isEmpty || store == nil || routes.contains { $0.configuration.delivery.level == .atMostOnce }
+    }
+
+    /// Records whose route has another name now, or is gone.
+    private func warnOfOrphans(in store: any PluginStore) {
+        let prefixes = routes.map { OutboxRoute.queuePrefix(route: $0.configuration.name) }
+        for queue in store.queues where queue.name.hasPrefix(OutboxRoute.namePrefix) && queue.figures.entries > 0 {
+            if prefixes.contains(where: { queue.name.hasPrefix($0) }) { continue }
+            logger.warning(
+                "records wait in the outbox of a route that is not configured any more: they are sent when a route has its name again",
+                metadata: ["queue": "\(queue.name)", "records": "\(queue.figures.entries)"])
+        }
+    }
+
+    private func start(_ cluster: KafkaCluster, hasProducer: Bool) throws(KafkaBridgeError) {
         var address = cluster.bootstrapServers ?? ""
         if cluster.isEmbedded {
             let kafka: DevelopmentKafka
@@ -80,8 +98,10 @@ public final class KafkaBridge: BrokerPlugin {
                 }
             }
         }
-        do { try producers[cluster.name]?.start(bootstrapServers: address) } catch {
-            throw .producer(cluster: cluster.name, reason: error.reason)
+        if hasProducer {
+            do { try producers[cluster.name]?.start(bootstrapServers: address) } catch {
+                throw .producer(cluster: cluster.name, reason: error.reason)
+            }
         }
         state.withLock { $0.bootstrapServers[cluster.name] = address }
         logger.info("Kafka cluster configured: \(cluster)")

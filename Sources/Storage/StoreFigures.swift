@@ -22,6 +22,19 @@ package struct StoreFigures: Sendable, Codable, Equatable {
         }
     }
 
+    /// A queue of the outbox.
+    package struct Outbox: Sendable, Codable, Equatable {
+        package var name: String
+        package var entries: Int
+        package var bytes: Int
+
+        package init(name: String, entries: Int, bytes: Int) {
+            self.name = name
+            self.entries = entries
+            self.bytes = bytes
+        }
+    }
+
     package var directory: String
     /// "process 7"; `nil`: no broker runs on it.
     package var usedBy: String?
@@ -35,6 +48,8 @@ package struct StoreFigures: Sendable, Codable, Equatable {
     package var endedSessions: Int
     /// The longest queues.
     package var backlogs: [Backlog]
+    /// By name.
+    package var outboxes: [Outbox] = []
     package var retainedMessages: Int
     /// Long messages, which queues refer to.
     package var messagesStoredOnce: Int
@@ -120,6 +135,18 @@ extension StoreMaintenance {
                 StoreFigures.Backlog(
                     clientID: session?.clientID ?? "(ended session \(number))", tenant: session?.tenant ?? "",
                     messages: Int(clamping: counts.messages), bytes: Int(clamping: counts.bytes)))
+        }
+        if let outboxes = databases["outboxes"] {
+            try transaction.scan(outboxes, from: nil) { key, value throws(LMDBError) in
+                if let content = SealedRecord.open(value, key: key), let record = try? OutboxQueueRecord(content) {
+                    figures.outboxes.append(
+                        StoreFigures.Outbox(name: record.name, entries: Int(clamping: record.entries), bytes: Int(clamping: record.bytes)))
+                } else {
+                    figures.unreadableRecords += 1
+                }
+                return true
+            }
+            figures.outboxes.sort { $0.name < $1.name }
         }
         return figures
     }

@@ -146,6 +146,28 @@ struct OutboxDeliveryTests {
         await test.stop()
     }
 
+    @Test("queues of shards that a route has no more are drained, and a key stays in one queue")
+    func fewerShards() async throws {
+        let test = try OutboxUnderTest(RouteDelivery(outbox: RouteOutbox(shards: 4)))
+        try await test.start()
+        test.outbox.control.setPaused(true)
+        let device = try await test.device()
+        for number in 0..<200 { try await device.publish(OutboxUnderTest.reading(number, of: "d\(number % 10)")) }
+        #expect(test.outbox.shards.count { $0.queue.figures.entries > 0 } > 1)
+        await test.stop()
+        test.delivery.outbox.shards = 1
+        try await test.start()
+        test.outbox.control.setPaused(false)
+        try await test.drained()
+        let records = try test.records()
+        #expect(Set(records.map(\.payload)) == Set((0..<200).map(String.init)))
+        for device in 0..<10 {
+            let own = records.filter { $0.key == "d\(device)" }.compactMap { Int($0.payload) }
+            #expect(own == own.sorted() && own.count == 20)
+        }
+        await test.stop()
+    }
+
     @Test("a will goes to Kafka like any message")
     func will() async throws {
         let test = try OutboxUnderTest()

@@ -73,6 +73,18 @@ import Testing
         #expect(!window.maySend(201), "nothing new beside a suspect")
     }
 
+    @Test("what is handled behind an entry that is not can be taken away, and nothing of it is read or sent again")
+    func ahead() {
+        var window = filled([1, 2, 3, 4, 5])
+        for sequence: UInt64 in [2, 3, 5] { _ = window.handled(sequence) }
+        let taken = window.takeHandledAhead(limit: 2)
+        #expect(taken == [2, 3] && window.count == 3 && window.cursor == 0)
+        let isRead = window.read(2, bytes: 10, receivedUnixMilliseconds: 0, tenant: "")
+        #expect(!isRead)
+        let (four, one) = (window.handled(4), window.handled(1))
+        #expect(four != nil && one != nil && window.cursor == 5 && window.isEmpty)
+    }
+
     @Test("a long window agrees with a plain model under random events")
     func model() {
         var random = SystemRandomNumberGenerator()

@@ -10,6 +10,7 @@ final class OutboxRoute: Sendable {
     let route: Route
     let cluster: KafkaCluster
     let store: any PluginStore
+    /// Those that messages go to come first; behind them queues that an earlier configuration has filled and that only drain.
     let shards: [OutboxShard]
     /// What Kafka would not take even as a dead letter.
     let deadLetters: any OutboxQueue
@@ -31,9 +32,10 @@ final class OutboxRoute: Sendable {
         self.brokerName = brokerName
         self.logger = logger
         let name = route.configuration.name
-        shards = (0..<route.configuration.delivery.outbox.shards).map {
-            OutboxShard(queue: store.queue(named: Self.queueName(route: name, shard: $0)), store: store)
-        }
+        let names = (0..<route.configuration.delivery.outbox.shards).map { Self.queueName(route: name, shard: $0) }
+        let prefix = Self.queuePrefix(route: name)
+        let earlier = store.queues.filter { $0.name.hasPrefix(prefix) && !names.contains($0.name) && $0.figures.entries > 0 }
+        shards = (names.map { store.queue(named: $0) } + earlier).map { OutboxShard(queue: $0, store: store) }
         deadLetters = store.queue(named: LocalDeadLetters.queueName(ofRoute: name))
         control = RouteControl(route: name, store: store)
         for shard in shards {
@@ -42,18 +44,24 @@ final class OutboxRoute: Sendable {
         }
     }
 
-    static func queueName(route: String, shard: Int) -> String { "kafka/outbox/\(route)/\(shard)" }
+    /// Begins the names of all outbox queues.
+    static let namePrefix = "kafka/outbox/"
+    static func queuePrefix(route: String) -> String { "\(namePrefix)\(route)/" }
+    static func queueName(route: String, shard: Int) -> String { "\(queuePrefix(route: route))\(shard)" }
 
     /// `transactional.id` and consumer group of a shard: `<broker>-<route>-<shard>`.
-    func transactionalID(ofShard shard: Int) -> String { "\(brokerName)-\(configuration.name)-\(shard)" }
+    func transactionalID(of shard: OutboxShard) -> String {
+        "\(brokerName)-\(configuration.name)-\(shard.queue.name.dropFirst(Self.queuePrefix(route: configuration.name).count))"
+    }
 
     /// The queue of a key: records of one key stay in one.
     func shard(for key: [UInt8]?, of message: Message) -> OutboxShard {
-        guard shards.count > 1 else { return shards[0] }
+        let count = configuration.delivery.outbox.shards
+        guard count > 1 else { return shards[0] }
         var hash: UInt32 = 2_166_136_261
         func mix(_ bytes: UnsafeRawBufferPointer) { for byte in bytes { hash = (hash ^ UInt32(byte)) &* 16_777_619 } }
         if let key { key.withUnsafeBytes(mix) } else { message.withParts { topic, _, _ in mix(topic) } }
-        return shards[Int(hash % UInt32(shards.count))]
+        return shards[Int(hash % UInt32(count))]
     }
 
     // MARK: Room

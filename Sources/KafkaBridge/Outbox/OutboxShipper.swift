@@ -57,6 +57,9 @@ final class OutboxShipper: OutboxShipping {
     private static let longestDelay: UInt64 = 10_000
     /// Removing costs a transaction, which is better shared by many entries.
     private static let removalMilliseconds: UInt64 = 20
+    /// After that long without progress of the oldest entry, a partition without a leader for one, those behind it are removed by
+    /// themselves.
+    private static let stuckMilliseconds: UInt64 = 5_000
     /// How long the dead-letter topic may keep silent about a record while the cluster acknowledges others: then it is kept here, so that
     /// it holds up nobody's removal.
     private static let deadLetterPatience: UInt64 = 30_000
@@ -413,11 +416,21 @@ final class OutboxShipper: OutboxShipping {
     // MARK: Removing
 
     private func remove(now: UInt64) {
+        if !isRemoving, window.cursor <= removedUpTo, now >= lastRemoval + Self.stuckMilliseconds { return removeAhead(now: now) }
         guard isRemovalDue, now >= lastRemoval + Self.removalMilliseconds || stopDeadline != nil else { return }
         isRemoving = true
         lastRemoval = now
         let (shard, cursor) = (shard, window.cursor)
         shard.store.commit([.removeEntries(queue: shard.queue.number, upTo: cursor)]) { shard.tell { $0.removed(upTo: cursor) } }
+    }
+
+    private func removeAhead(now: UInt64) {
+        lastRemoval = now
+        let ahead = window.takeHandledAhead(limit: 20_000)
+        guard !ahead.isEmpty else { return }
+        isRemoving = true
+        let (shard, queue, cursor) = (shard, shard.queue.number, removedUpTo)
+        shard.store.commit(ahead.map { .removeEntry(queue: queue, $0) }) { shard.tell { $0.removed(upTo: cursor) } }
     }
 
     func removed(upTo sequence: UInt64) {

@@ -126,6 +126,20 @@ struct OutboxWindow {
         }
     }
 
+    /// Entries that are handled, though an older one is not: they may be removed one by one, where that one takes long. From now on the
+    /// window does not know them any more.
+    mutating func takeHandledAhead(limit: Int) -> [UInt64] {
+        var taken: [UInt64] = []
+        entries.removeFirst(head)
+        head = 0
+        entries.removeAll { entry in
+            guard entry.state == .handled, taken.count < limit else { return false }
+            taken.append(entry.sequence)
+            return true
+        }
+        return taken
+    }
+
     /// The oldest entry that has to be sent; everything new waits behind it.
     var firstToSend: UInt64? {
         guard toSendCount > 0 else { return nil }

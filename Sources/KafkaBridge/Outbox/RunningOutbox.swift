@@ -22,7 +22,7 @@ final class RunningOutbox: Sendable {
             ReportThread(name: "ship-\(outbox.configuration.name)") {
                 guard outbox.configuration.delivery.level != .exactlyOnce else {
                     return TransactionalShipping(
-                        outbox, shard: shard, number: number, bootstrapServers: servers, flushSeconds: seconds, reporter: reporter
+                        outbox, shard: shard, bootstrapServers: servers, flushSeconds: seconds, reporter: reporter
                     ).run()
                 }
                 OutboxShipper(

@@ -18,14 +18,14 @@ final class TransactionalShipping: OutboxShipping {
     private var shipper: ExactlyOnceShipper
     private let bell = Bell()
 
-    init(_ outbox: OutboxRoute, shard: OutboxShard, number: Int, bootstrapServers: String, flushSeconds: Int, reporter: ShipReporter) {
+    init(_ outbox: OutboxRoute, shard: OutboxShard, bootstrapServers: String, flushSeconds: Int, reporter: ShipReporter) {
         self.outbox = outbox
         self.shard = shard
         self.reporter = reporter
         flushMilliseconds = UInt64(max(flushSeconds, 0)) * 1000
         let queue = TransactionalQueue(outbox, shard: shard)
         self.queue = queue
-        let name = outbox.transactionalID(ofShard: number)
+        let name = outbox.transactionalID(of: shard)
         let identity = TransactionalIdentity(
             transactionalID: name, consumerGroup: name, cursorTopic: outbox.configuration.cursorTopic ?? outbox.configuration.topic.text)
         var limits = ShipLimits()
@@ -103,7 +103,7 @@ final class TransactionalShipping: OutboxShipping {
             reporter.log(
                 .error,
                 "fenced at \(call.rawValue) (\(times) times): \(text). Another broker uses the transactional id "
-                    + "\(outbox.transactionalID(ofShard: 0)): give each its own store")
+                    + "\(outbox.transactionalID(of: shard)): give each its own store")
         case .outbox(let fault): reporter.log(.warning, "the outbox waits: \(fault)")
         }
     }

@@ -50,6 +50,8 @@ struct DbStatsCommand: AsyncParsableCommand {
         for backlog in figures.backlogs {
             lines.append("  \(backlog.messages) messages, \(bytes(backlog.bytes)): \(printable(backlog.clientID))")
         }
+        if !figures.outboxes.isEmpty { lines.append("outbox:") }
+        for outbox in figures.outboxes { lines.append("  \(outbox.entries) entries, \(bytes(outbox.bytes)): \(printable(outbox.name))") }
         return lines
     }
 
