@@ -90,7 +90,7 @@ extension ConfigurationReader {
             return nil
         }
         var registry = entry.registry
-        for (option, field) in [("password", \KafkaSchemaRegistry.password), ("token", \.token)] {
+        for (option, field) in [("username", \KafkaSchemaRegistry.username), ("password", \.password), ("token", \.token)] {
             guard let text = registry[keyPath: field] else { continue }
             do {
                 let (value, isSecret) = try SecretReference.resolve(text, environment: environment)

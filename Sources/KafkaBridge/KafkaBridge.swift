@@ -142,6 +142,11 @@ public final class KafkaBridge: BrokerPlugin {
         guard delivery.level != .atMostOnce else { return }
         guard let store else {
             guard !delivery.needsStore else { throw .noStore(route: route.configuration.name) }
+            if !delivery.properties.isEmpty {
+                logger.warning(
+                    "the route's properties have no effect without a store (store.directory): the cluster's producer is used",
+                    metadata: ["route": "\(route.configuration.name)"])
+            }
             return
         }
         guard let cluster = configuration.clusters[route.configuration.cluster] else { return }

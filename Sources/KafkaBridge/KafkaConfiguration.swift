@@ -47,6 +47,9 @@ public struct KafkaConfiguration: Sendable, Equatable {
         if delivery.level == .atMostOnce, delivery.acknowledgement != nil || delivery.deadLetterTopic != nil || delivery.deduplication != nil {
             fault("at-most-once stores nothing and waits for nothing: leave acknowledge, the dead-letter topic and deduplication out")
         }
+        if delivery.level == .atMostOnce, !delivery.properties.isEmpty {
+            fault("at-most-once uses the cluster's producer: write its properties there")
+        }
         if delivery.level == .exactlyOnce, route.cursorTopic == nil {
             fault(
                 "exactly-once keeps its cursor at a topic that exists, and the template \(route.topic.text) names none: give cursor_topic or "

@@ -101,6 +101,8 @@ final class ReportLoop {
                 case .acknowledged:
                     acknowledged += 1
                     record.acknowledged(atNanoseconds: now.monotonicNanoseconds)
+                case .again where record.isDroppable:
+                    record.dropped()  // it may be in Kafka: at most once
                 case .again:
                     returned.append(record)
                 case .failed where verdict.blamesBatch && record.suspicion < 2:

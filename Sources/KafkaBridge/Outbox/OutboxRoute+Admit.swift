@@ -31,7 +31,7 @@ extension OutboxRoute {
         let shard = shard(for: frame.key, of: message)
         if isFull, configuration.delivery.outbox.overflow == .slow {
             publishOutbox.slow(for: shard.queue)
-            slows()
+            slows(tenant)
         }
         let deduplication = deduplicationKey(of: message)
         var ticket: OutboxShard.Ticket?

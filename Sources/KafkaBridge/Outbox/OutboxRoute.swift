@@ -20,6 +20,8 @@ final class OutboxRoute: Sendable {
     let logger: Logger
     /// Publishers are stopped for want of room.
     private let isSlowing = Atomic(false)
+    /// Tenants among them that have reached a limit of their own.
+    private let slowedTenants = Mutex<Set<String>>([])
     private let brokerName: String
 
     var configuration: KafkaRoute { route.configuration }
@@ -66,13 +68,27 @@ final class OutboxRoute: Sendable {
 
     // MARK: Room
 
-    /// Publishers are stopped until `releaseIfRoom`.
-    func slows() { isSlowing.store(true, ordering: .releasing) }
+    /// Publishers of this tenant are stopped until `releaseIfRoom`.
+    func slows(_ tenant: String) {
+        if configuration.delivery.outbox.maxBytesPerTenant != nil, !tenant.isEmpty { slowedTenants.withLock { _ = $0.insert(tenant) } }
+        isSlowing.store(true, ordering: .releasing)
+    }
 
-    /// Called by the shipping threads after something has left.
+    /// Called by the shipping threads after something has left. Those who still have no room are stopped again at their next message.
     func releaseIfRoom() {
-        guard isSlowing.load(ordering: .acquiring), balance.isBelow(0.9, of: configuration.delivery.outbox) else { return }
-        isSlowing.store(false, ordering: .releasing)
+        let bounds = configuration.delivery.outbox
+        guard isSlowing.load(ordering: .acquiring), balance.isBelow(0.9, of: bounds) else { return }
+        if let limit = bounds.maxBytesPerTenant {
+            let mayGo = slowedTenants.withLock { slowed in
+                let ready = slowed.filter { balance.outboxBytes(ofTenant: $0) < limit / 10 * 9 }
+                slowed.subtract(ready)
+                return !ready.isEmpty || slowed.isEmpty
+            }
+            guard mayGo else { return }
+            isSlowing.store(slowedTenants.withLock { !$0.isEmpty }, ordering: .releasing)
+        } else {
+            isSlowing.store(false, ordering: .releasing)
+        }
         for shard in shards { store.release(shard.queue) }
     }
 
@@ -80,8 +96,17 @@ final class OutboxRoute: Sendable {
     func reasonToDrop(_ view: RecordFrameView) -> RouteBalance.DropReason? {
         let bounds = configuration.delivery.outbox
         if let age = bounds.maxAgeSeconds, MessageClock.now.unixMilliseconds - view.receivedUnixMilliseconds > Int64(age) * 1000 { return .expired }
-        if bounds.overflow == .dropOldest, !balance.isBelow(1, of: bounds) { return .full }
+        if bounds.overflow == .dropOldest, let limit = bounds.maxBytesPerTenant, !view.tenant.isEmpty,
+            balance.outboxBytes(ofTenant: String(decoding: view.tenant, as: UTF8.self)) >= limit
+        {
+            return .full
+        }
         return nil
+    }
+
+    /// Whether the oldest have to go, by the route's policy.
+    var isOverfull: Bool {
+        configuration.delivery.outbox.overflow == .dropOldest && !balance.isBelow(1, of: configuration.delivery.outbox)
     }
 
     // MARK: Dead letters

@@ -158,7 +158,13 @@ final class OutboxShipper: OutboxShipping {
     }
 
     private var canTakeMore: Bool {
-        stopDeadline == nil && !outbox.control.isPaused && window.sentCount < Self.maxInFlight && window.bytes < Self.maxInFlightBytes
+        stopDeadline == nil && !outbox.control.isPaused && window.sentCount < Self.maxInFlight && window.bytes < maxInFlightBytes
+    }
+
+    /// Where the oldest are dropped, most of them must not be with librdkafka.
+    private var maxInFlightBytes: Int {
+        let bounds = outbox.configuration.delivery.outbox
+        return bounds.overflow == .dropOldest ? min(Self.maxInFlightBytes, bounds.maxBytes / 4) : Self.maxInFlightBytes
     }
 
     private var isRemovalDue: Bool { !isRemoving && window.cursor > removedUpTo }
@@ -168,6 +174,7 @@ final class OutboxShipper: OutboxShipping {
     /// Sends what has to go out, oldest first.
     /// - Returns: Whether there is more to do at once.
     private func fill(now: UInt64) -> Bool {
+        if outbox.isOverfull { shed() }
         guard client != nil, now >= sendNotBefore, !outbox.control.isPaused, stopDeadline == nil else { return false }
         bury()
         var position = window.firstToSend ?? window.nextSequence
@@ -186,6 +193,18 @@ final class OutboxShipper: OutboxShipping {
             guard ship(entry) else { return false }
         }
         return !page.entries.isEmpty && position < end && canTakeMore
+    }
+
+    /// The outbox is larger than it may be: the oldest that are not with librdkafka go.
+    private func shed() {
+        do {
+            try page.read(
+                shard.queue, from: window.nextSequence, below: shard.queue.figures.nextSequence, maxEntries: Self.pageEntries,
+                maxBytes: Self.pageBytes)
+        } catch {
+            return
+        }
+        for entry in page.entries where outbox.isOverfull { drop(entry.sequence, bytes: entry.charge, .full) }
     }
 
     /// - Returns: `false`: nothing more can be sent now.
@@ -447,6 +466,8 @@ final class OutboxShipper: OutboxShipping {
         guard let stopDeadline, now < stopDeadline else { return true }
         // With reports as events, flush only stops librdkafka from waiting for fuller batches.
         if let client, window.sentCount + window.dyingCount > 0 {
+            // It is stored: where nobody takes it, there is nothing to wait for.
+            guard reporter.status.health.condition == .up else { return true }
             rd_kafka_flush(client.client, 10)
             return false
         }

@@ -118,6 +118,20 @@ final class TransactionalQueue: ExactlyOnceOutbox {
         shard.complete(sequence, .fulfilled)
     }
 
+    /// The outbox is larger than it may be, and the transaction takes its time: the oldest that are not in one go.
+    func shed() {
+        guard outbox.isOverfull, (try? page.read(
+            shard.queue, from: readUpTo, below: shard.queue.figures.nextSequence, maxEntries: 1_000, maxBytes: 1 << 20)) != nil
+        else { return }
+        var changes: [StoreChange] = []
+        for entry in page.entries where outbox.isOverfull {
+            changes.append(.removeEntry(queue: shard.queue.number, entry.sequence))
+            account(entry.sequence, RouteBalance.Ended(bytes: entry.charge, receivedUnixMilliseconds: 0, tenant: ""), .dropped(.full))
+            readUpTo = entry.sequence + 1
+        }
+        if !changes.isEmpty { store(changes) }
+    }
+
     /// Waits until it is as durable as the store makes it.
     private func store(_ changes: [StoreChange]) {
         let done = DispatchSemaphore(value: 0)

@@ -47,13 +47,15 @@ final class TransactionalShipping: OutboxShipping {
         var stopDeadline: UInt64?
         while true {
             let now = MessageClock.now.monotonicMilliseconds
+            queue.shed()
             let step = shipper.step(now: now)
             let isIdle = take(step, now: now)
             outbox.releaseIfRoom()
             reporter.ticked(waiting: outbox.balance.figures.outbox, now: now)
             if shard.isStopping {
                 if stopDeadline == nil { stopDeadline = now + flushMilliseconds }
-                if step == .idle || now >= stopDeadline ?? 0 { break }
+                // It is stored: where Kafka does not take it, there is nothing to wait for.
+                if isIdle || now >= stopDeadline ?? 0 { break }
             }
             guard isIdle else { continue }
             if case .trouble(_, let retryAt) = step {
