@@ -120,10 +120,14 @@ let package = Package(
         tests("KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
         .executableTarget(
             name: "privileges-probe", dependencies: ["CPrivileges"], path: "Tests/PrivilegesProbe", swiftSettings: settings),
-        tests("CommandTests", ["headwater-cli", "privileges-probe", "Storage", "Security", "ConfigFile", "MQTTModel", "MQTTWire", logging, arguments]),
+        tests(
+            "CommandTests",
+            ["headwater-cli", "privileges-probe", "Storage", "Security", "ConfigFile", "BrokerTestKit", "MQTTModel", "MQTTWire", logging, arguments]),
         tests("ConfigFileTests", ["ConfigFile", "Headwater", "KafkaBridge", "Admin", "MQTTModel"]),
         tests(
             "ExampleTests", ["EmbeddedBroker", "TopicFence", "Journal", "Headwater", "BrokerTestKit", "PluginAPI", "MQTTWire", "MQTTModel"]),
-        tests("AdminTests", ["Admin", "Headwater", "PluginAPI", "MQTTModel", nioCore, nioPosix, nioHTTP1, logging]),
+        tests(
+            "AdminTests",
+            ["Admin", "Headwater", "KafkaBridge", "BrokerTestKit", "PluginAPI", "MQTTModel", "MQTTWire", nioCore, nioPosix, nioHTTP1, logging]),
     ]
 )

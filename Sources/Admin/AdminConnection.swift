@@ -12,16 +12,21 @@ final class AdminConnection: ChannelInboundHandler {
     static let patience = TimeAmount.seconds(10)
     /// For the broker to answer; less than `patience`, so that the client is told.
     static let brokerPatience = TimeAmount.seconds(5)
+    /// The same for a plugin, which may watch something for a minute before it tells.
+    static let pluginPatience = TimeAmount.seconds(65)
     static let maxHeadBytes = 8_192
 
     private let pages: AdminPages
     private let limit: RequestLimit
     private var head: HTTPRequestHead?
+    /// Of a request to a plugin; `nil`: nobody wants it.
+    private var body: [UInt8]?
     /// Counts requests, so that an answer that comes too late finds its request gone.
     private var serial = 0
     private var isAnswered = true
     private var deadline: Scheduled<Void>?
     private var overdue: Scheduled<Void>?
+    private var answering: Task<Void, Never>?
 
     init(pages: AdminPages, limit: RequestLimit) {
         self.pages = pages
@@ -36,6 +41,7 @@ final class AdminConnection: ChannelInboundHandler {
     func channelInactive(context: ChannelHandlerContext) {
         deadline?.cancel()
         overdue?.cancel()
+        answering?.cancel()
         isAnswered = true
         context.fireChannelInactive()
     }
@@ -44,9 +50,16 @@ final class AdminConnection: ChannelInboundHandler {
         switch unwrapInboundIn(data) {
         case .head(let head):
             self.head = head
+            body = AdminRequest.isForPlugin(head.uri) ? [] : nil
             limit.headArrived()
-        case .body:
-            break
+            // Said at once: nobody has to send it in vain.
+            if body != nil, let length = head.headers.first(name: "Content-Length"), Int(length) ?? .max > PluginPages.maxBodyBytes {
+                refuseBody(of: head, context)
+            }
+        case .body(let part):
+            guard let head, body != nil else { break }
+            body?.append(contentsOf: part.readableBytesView)
+            if body?.count ?? 0 > PluginPages.maxBodyBytes { refuseBody(of: head, context) }
         case .end:
             guard let head else { return }
             self.head = nil
@@ -56,6 +69,14 @@ final class AdminConnection: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         context.close(promise: nil)
+    }
+
+    private func refuseBody(of head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        self.head = nil
+        body = nil
+        serial += 1
+        isAnswered = false
+        answer(PluginPages.tooLarge, to: head, serial: serial, context, mayStay: false)
     }
 
     private func received(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
@@ -70,16 +91,22 @@ final class AdminConnection: ChannelInboundHandler {
         let loop = context.eventLoop
         let serial = serial
         let pages = pages
-        Task {
-            let response = await pages.response(method: head.method, target: head.uri)
+        let request = AdminRequest(
+            method: head.method, target: head.uri, headers: head.headers, body: body ?? [],
+            isFromHere: AdminRequest.isFromHere(remote: context.remoteAddress, local: context.localAddress))
+        let (isForPlugin, patience) = body == nil ? (false, Self.brokerPatience) : (true, Self.pluginPatience)
+        body = nil
+        if isForPlugin { restartDeadline(context, patience: patience + Self.patience) }
+        answering = Task {
+            let response = await pages.response(to: request)
             loop.execute {
                 let (connection, context) = bound.value
                 connection.answer(response, to: head, serial: serial, context, mayStay: true)
             }
         }
-        overdue = loop.scheduleTask(in: Self.brokerPatience) {
+        overdue = loop.scheduleTask(in: patience) {
             let (connection, context) = bound.value
-            connection.answer(AdminPages.overdue, to: head, serial: serial, context, mayStay: false)
+            connection.answer(isForPlugin ? PluginPages.overdue : AdminPages.overdue, to: head, serial: serial, context, mayStay: false)
         }
     }
 
@@ -109,9 +136,9 @@ final class AdminConnection: ChannelInboundHandler {
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
     }
 
-    private func restartDeadline(_ context: ChannelHandlerContext) {
+    private func restartDeadline(_ context: ChannelHandlerContext, patience: TimeAmount = AdminConnection.patience) {
         deadline?.cancel()
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        deadline = context.eventLoop.scheduleTask(in: Self.patience) { bound.value.close(promise: nil) }
+        deadline = context.eventLoop.scheduleTask(in: patience) { bound.value.close(promise: nil) }
     }
 }

@@ -6,6 +6,7 @@ struct AdminPages: Sendable {
     let broker: Broker
     /// Lines that the embedding program adds to `/status`.
     let status: @Sendable () -> [String]
+    let plugins: PluginPages
 
     private enum Page: String, CaseIterable {
         case metrics = "/metrics"
@@ -14,13 +15,12 @@ struct AdminPages: Sendable {
         case status = "/status"
     }
 
-    /// - Parameter target: The request's target, a query included.
-    func response(method: HTTPMethod, target: String) async -> AdminResponse {
-        let path = target.prefix { $0 != "?" }
-        guard let page = Page(rawValue: String(path)) else {
+    func response(to request: AdminRequest) async -> AdminResponse {
+        if AdminRequest.isForPlugin(request.target) { return await plugins.response(to: request) }
+        guard let page = Page(rawValue: String(request.path)) else {
             return AdminResponse(.notFound, "not found; there are \(Page.allCases.map(\.rawValue).joined(separator: ", "))\n")
         }
-        guard method == .GET || method == .HEAD else {
+        guard request.method == .GET || request.method == .HEAD else {
             return AdminResponse(.methodNotAllowed, "only GET and HEAD\n", allow: "GET, HEAD")
         }
         switch page {

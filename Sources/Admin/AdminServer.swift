@@ -30,7 +30,8 @@ public final class AdminServer: Service {
         configuration: AdminConfiguration, broker: Broker, logger: Logger, status: @escaping @Sendable () -> [String] = { [] }
     ) {
         self.configuration = configuration
-        self.pages = AdminPages(broker: broker, status: status)
+        self.pages = AdminPages(
+            broker: broker, status: status, plugins: PluginPages(broker: broker, address: configuration.address))
         self.logger = logger
     }
 

@@ -190,7 +190,14 @@ struct BrokerMetrics {
         for name in order {
             guard let samples = byName[name], let first = samples.first else { continue }
             page.begin(name, first.help, type: first.kind.rawValue)
-            for sample in samples { page.sample(name, sample.labels, PrometheusText.number(sample.value)) }
+            // Another kind under the same name would make Prometheus refuse the whole page.
+            for sample in samples where sample.kind == first.kind {
+                if let buckets = sample.buckets {
+                    page.buckets(name, sample.labels, bounds: buckets.bounds, counts: buckets.counts, sum: sample.value)
+                } else {
+                    page.sample(name, sample.labels, PrometheusText.number(sample.value))
+                }
+            }
         }
     }
 

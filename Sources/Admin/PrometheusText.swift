@@ -32,15 +32,20 @@ struct PrometheusText {
     ///   - counts: Per bucket, not cumulative; one more than bounds, for what lies above every bound.
     mutating func histogram(_ name: String, _ help: String, boundsSeconds: [Double], counts: [Int], sumSeconds: Double) {
         begin(name, help, type: "histogram")
+        buckets(name, [], bounds: boundsSeconds, counts: counts, sum: sumSeconds)
+    }
+
+    /// The samples of one histogram; `counts` as above.
+    mutating func buckets(_ name: String, _ labels: [Label], bounds: [Double], counts: [Int], sum: Double) {
         var cumulative = 0
-        for (bound, count) in zip(boundsSeconds, counts) {
+        for (bound, count) in zip(bounds, counts) {
             cumulative += count
-            sample("\(name)_bucket", [("le", Self.number(bound))], "\(cumulative)")
+            sample("\(name)_bucket", labels + [("le", Self.number(bound))], "\(cumulative)")
         }
-        cumulative += counts.dropFirst(boundsSeconds.count).reduce(0, +)
-        sample("\(name)_bucket", [("le", "+Inf")], "\(cumulative)")
-        sample("\(name)_sum", [], Self.number(sumSeconds))
-        sample("\(name)_count", [], "\(cumulative)")
+        cumulative += counts.dropFirst(bounds.count).reduce(0, +)
+        sample("\(name)_bucket", labels + [("le", "+Inf")], "\(cumulative)")
+        sample("\(name)_sum", labels, Self.number(sum))
+        sample("\(name)_count", labels, "\(cumulative)")
     }
 
     mutating func begin(_ name: String, _ help: String, type: String) {

@@ -1,6 +1,6 @@
 /// Whether a cluster can be reached and does its work, as far as a producer can tell. A change is one line in the log.
 struct ClusterHealth: Equatable {
-    enum Condition: Equatable {
+    enum Condition: String, Sendable, Equatable {
         /// Nothing is known yet.
         case connecting
         case up
@@ -27,6 +27,9 @@ struct ClusterHealth: Equatable {
     private var progress: UInt64?
 
     init(now: UInt64) { changed = now }
+
+    /// How long it has been so.
+    func conditionMilliseconds(now: UInt64) -> UInt64 { now > changed ? now - changed : 0 }
 
     /// Milliseconds without progress while records wait for it.
     func stalledMilliseconds(now: UInt64) -> UInt64 { progress.map { now > $0 ? now - $0 : 0 } ?? 0 }

@@ -39,7 +39,7 @@ enum JSONEnvelope {
                 out += bytes
             } else {
                 out += #"],"payload_base64":""#.utf8
-                putBase64(bytes, to: &out)
+                Base64.append(bytes, to: &out)
                 out.append(UInt8(ascii: "\""))
             }
         }
@@ -69,20 +69,5 @@ enum JSONEnvelope {
         out.append(UInt8(ascii: "\""))
     }
 
-    /// RFC 4648 section 4, with padding.
-    private static func putBase64(_ bytes: UnsafeRawBufferPointer, to out: inout [UInt8]) {
-        var index = 0
-        while index < bytes.count {
-            let left = min(3, bytes.count - index)
-            var group: UInt32 = 0
-            for offset in 0..<3 { group = group << 8 | (offset < left ? UInt32(bytes[index + offset]) : 0) }
-            for place in 0..<4 {
-                out.append(place <= left ? base64Digits[Int(group >> (18 - 6 * UInt32(place)) & 63)] : UInt8(ascii: "="))
-            }
-            index += 3
-        }
-    }
-
     private static let hexDigits = Array("0123456789abcdef".utf8)
-    private static let base64Digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 }

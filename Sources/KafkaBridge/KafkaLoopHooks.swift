@@ -32,6 +32,7 @@ final class KafkaLoopHooks: LoopHooks {
     }
 
     private func publish(_ message: Message, _ plan: RoutePlan, _ completion: PublishCompletion, _ publishOutbox: PublishOutbox) -> PublishDecision {
+        plan.route.tap.published(message, plan.route)
         if let outbox = plan.outbox {
             let hold: PublishHold? = awaitsKafka(plan, message) ? .alone(completion) : nil
             switch outbox.admit(message, plan, hold: hold, into: publishOutbox) {
@@ -60,6 +61,7 @@ final class KafkaLoopHooks: LoopHooks {
     private func publishToSeveral(
         _ message: Message, _ plans: [RoutePlan], _ completion: PublishCompletion, _ publishOutbox: PublishOutbox
     ) -> PublishDecision {
+        for plan in plans { plan.route.tap.published(message, plan.route) }
         var bindings: [RouteBinding] = []
         for plan in plans where plan.outbox == nil {
             do {

@@ -137,6 +137,7 @@ final class KafkaProducer: Sendable {
 
     struct Figures: Equatable {
         var condition = ClusterHealth.Condition.connecting
+        var conditionMilliseconds: UInt64 = 0
         var connectedBrokers = 0
         var waiting = 0
         var inFlight = 0
@@ -149,7 +150,7 @@ final class KafkaProducer: Sendable {
         let now = MessageClock.now.monotonicMilliseconds
         return state.withLock { state in
             Figures(
-                condition: state.health.condition, connectedBrokers: state.health.connectedBrokers, waiting: state.waiting.count,
+                condition: state.health.condition, conditionMilliseconds: state.health.conditionMilliseconds(now: now), connectedBrokers: state.health.connectedBrokers, waiting: state.waiting.count,
                 inFlight: state.inFlight, stalledMilliseconds: state.health.stalledMilliseconds(now: now),
                 retries: state.retries, replacements: state.replacements)
         }

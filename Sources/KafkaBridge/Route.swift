@@ -7,6 +7,8 @@ final class Route: Sendable {
     let producer: KafkaProducer
     private let renderer: RecordRenderer
     let counters = RouteCounters()
+    let tap = RouteTap()
+    let lastError = LastError()
     private let logger: Logger
     private let logLimit = LogLimit(lines: 5, seconds: 10)
 
@@ -26,6 +28,15 @@ final class Route: Sendable {
         let rendered = try renderer.render(message)
         if rendered.lacksTimestamp { counters.countTimestampFallback() }
         return rendered
+    }
+
+    /// The record as it would be, for whoever watches; nothing is counted.
+    func preview(_ message: Message) throws(RecordRefusal) -> OutboxRecord {
+        let rendered = try renderer.render(message)
+        return OutboxRecord(
+            topic: rendered.topic, partition: rendered.partition, key: rendered.key,
+            headers: rendered.headers.shared + rendered.headers.own(of: message), timestamp: rendered.timestamp(of: message),
+            value: rendered.value(of: message))
     }
 
     /// The same with a topic of the producer's.
@@ -52,6 +63,7 @@ final class Route: Sendable {
     }
 
     private func log(_ text: String, _ message: Message, reason: String) {
+        lastError.note(text)
         guard let left = logLimit.admit() else { return }
         logger.warning(
             "\(text)\(left > 0 ? " (\(left) such lines were left out)" : "")",

@@ -24,6 +24,10 @@ public protocol BrokerPlugin: Sendable {
     /// Current figures for `/metrics`, called about once per scrape, on any thread.
     func metrics() -> [PluginMetric]
 
+    /// Answers an operator: what the broker's HTTP has under `/plugins/NAME/`. Several may run at a time. Cancelled when the operator
+    /// has gone; the server waits for at most 65 seconds.
+    func administer(_ request: PluginRequest) async -> PluginResponse
+
     /// Called once, after the listeners have closed and before the loops stop. The broker gives it the configured time.
     func stop() async
 }
@@ -33,6 +37,7 @@ extension BrokerPlugin {
     public var authenticator: (any Authenticator)? { nil }
     public var readiness: PluginReadiness { .ready }
     public func metrics() -> [PluginMetric] { [] }
+    public func administer(_ request: PluginRequest) async -> PluginResponse { .notFound }
     public func stop() async {}
 }
 
@@ -41,23 +46,4 @@ public enum PluginReadiness: Sendable, Equatable {
     case ready
     /// Not able to work now; the text says why, for an operator.
     case notReady(String)
-}
-
-/// One figure for `/metrics` in Prometheus' terms.
-public struct PluginMetric: Sendable {
-    public enum Kind: String, Sendable { case counter, gauge }
-    /// Full metric name, `headwater_…`; counters end in `_total`.
-    public let name: String
-    public let help: String
-    public let kind: Kind
-    public let labels: [(name: String, value: String)]
-    public let value: Double
-
-    public init(name: String, help: String, kind: Kind, labels: [(name: String, value: String)] = [], value: Double) {
-        self.name = name
-        self.help = help
-        self.kind = kind
-        self.labels = labels
-        self.value = value
-    }
 }

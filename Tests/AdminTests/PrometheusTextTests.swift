@@ -128,4 +128,31 @@ import Testing
         #expect(page.contains("headwater_other_total{route=\"x\"} +Inf\n"))
         #expect(!page.contains("bad"))
     }
+
+    @Test("a plugin's histograms are cumulative for each label, and a sample of another kind is left out")
+    func pluginHistograms() {
+        func metric(_ route: String, _ counts: [Int]) -> PluginMetric {
+            PluginMetric(
+                name: "headwater_x_seconds", help: "h", labels: [("route", route)], buckets: PluginBuckets(bounds: [0.5, 2], counts: counts),
+                sum: 1.5)
+        }
+        let page = BrokerMetrics.text(
+            BrokerStatistics(),
+            plugins: [
+                metric("a", [1, 2, 3]), PluginMetric(name: "headwater_x_seconds", help: "h", kind: .gauge, value: 1), metric("b", [0, 0, 0]),
+            ], process: nil)
+        #expect(Self.faults(page) == [])
+        #expect(
+            page.contains(
+                #"""
+                # TYPE headwater_x_seconds histogram
+                headwater_x_seconds_bucket{route="a",le="0.5"} 1
+                headwater_x_seconds_bucket{route="a",le="2"} 3
+                headwater_x_seconds_bucket{route="a",le="+Inf"} 6
+                headwater_x_seconds_sum{route="a"} 1.5
+                headwater_x_seconds_count{route="a"} 6
+                headwater_x_seconds_bucket{route="b",le="0.5"} 0
+
+                """#))
+    }
 }

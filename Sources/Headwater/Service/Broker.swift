@@ -252,6 +252,13 @@ public final class Broker: Service, Sendable {
 
     /// Current figures of the plugins.
     public func pluginMetrics() -> [PluginMetric] { plugins.flatMap { $0.metrics() } }
+
+    /// Asks a plugin what an operator wants to know of it or have it do.
+    /// - Returns: `nil`: there is no plugin of that name.
+    public func administer(plugin name: String, _ request: PluginRequest) async -> PluginResponse? {
+        guard let plugin = plugins.first(where: { $0.name == name }) else { return nil }
+        return await plugin.administer(request)
+    }
 }
 
 /// A listener and the address that it is bound to, with the port that the system chose where 0 was asked for.

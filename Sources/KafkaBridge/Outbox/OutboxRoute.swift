@@ -58,11 +58,15 @@ final class OutboxRoute: Sendable {
 
     /// The queue of a key: records of one key stay in one.
     func shard(for key: [UInt8]?, of message: Message) -> OutboxShard {
+        if let key { key.withUnsafeBytes(shard(of:)) } else { message.withParts { topic, _, _ in shard(of: topic) } }
+    }
+
+    /// - Parameter bytes: The record's key; the MQTT topic of one without.
+    func shard(of bytes: UnsafeRawBufferPointer) -> OutboxShard {
         let count = configuration.delivery.outbox.shards
         guard count > 1 else { return shards[0] }
         var hash: UInt32 = 2_166_136_261
-        func mix(_ bytes: UnsafeRawBufferPointer) { for byte in bytes { hash = (hash ^ UInt32(byte)) &* 16_777_619 } }
-        if let key { key.withUnsafeBytes(mix) } else { message.withParts { topic, _, _ in mix(topic) } }
+        for byte in bytes { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
         return shards[Int(hash % UInt32(count))]
     }
 
@@ -124,9 +128,10 @@ final class OutboxRoute: Sendable {
     func burial(
         of record: OutboxRecord, sequence: UInt64, receivedUnixMilliseconds: Int64, in shard: OutboxShard, reason: String, text: String
     ) -> [StoreChange] {
-        let dead = DeadLetterRecord.make(
+        var dead = DeadLetterRecord.make(
             of: record, topic: record.topic, route: configuration.name, reason: reason, text: text,
             unixMilliseconds: MessageClock.now.unixMilliseconds)
+        dead.partition = record.partition  // for when it is sent again
         return [
             LocalDeadLetters.change(dead, receivedUnixMilliseconds: receivedUnixMilliseconds, queue: deadLetters.number),
             .removeEntry(queue: shard.queue.number, sequence),
@@ -154,8 +159,9 @@ final class RouteControl: Sendable {
 
     var isPaused: Bool { paused.load(ordering: .relaxed) }
 
-    func setPaused(_ isPaused: Bool) {
+    /// - Parameter stored: Called on a thread of the store's when a restart will find it so.
+    func setPaused(_ isPaused: Bool, stored: @escaping @Sendable () -> Void = {}) {
         paused.store(isPaused, ordering: .relaxed)
-        store.commit([.set(key: key, value: isPaused ? [1] : [])]) {}
+        store.commit([.set(key: key, value: isPaused ? [1] : [])], completion: stored)
     }
 }

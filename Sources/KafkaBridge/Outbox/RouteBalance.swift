@@ -17,8 +17,10 @@ final class RouteBalance: Sendable {
     }
 
     struct Figures: Sendable, Equatable {
-        /// Messages that took the route, those found in the outbox at start included.
+        /// Messages that took the route, with those found in the outbox at start and dead letters that were sent again.
         var received = 0
+        /// Dead letters that an operator has put into the outbox again.
+        var resent = 0
         var sent = 0
         var sentBytes = 0
         var outbox = 0
@@ -50,6 +52,17 @@ final class RouteBalance: Sendable {
     func recovered(entries: Int, bytes: Int) {
         state.withLock {
             $0.figures.received += entries
+            $0.figures.outbox += entries
+            $0.figures.outboxBytes += bytes
+        }
+    }
+
+    /// Dead letters are put into the outbox again. They count as if they came in: what they ended as before may have been counted in an
+    /// earlier life of the process, and a count never goes back. Called before the store is told, so that nobody ships what is not counted.
+    func cameBack(entries: Int, bytes: Int) {
+        state.withLock {
+            $0.figures.received += entries
+            $0.figures.resent += entries
             $0.figures.outbox += entries
             $0.figures.outboxBytes += bytes
         }

@@ -4,6 +4,7 @@ import Logging
 final class RunningOutbox: Sendable {
     let outbox: OutboxRoute
     let reporters: [ShipReporter]
+    let kept: KeptDeadLetters
     private let bootstrapServers: String
     private let flushSeconds: Int
 
@@ -11,8 +12,10 @@ final class RunningOutbox: Sendable {
         self.outbox = outbox
         self.bootstrapServers = bootstrapServers
         self.flushSeconds = flushSeconds
+        kept = KeptDeadLetters(outbox)
         reporters = outbox.shards.map { _ in
-            ShipReporter(route: outbox.configuration.name, cluster: outbox.cluster.name, logger: outbox.logger)
+            ShipReporter(
+                route: outbox.configuration.name, cluster: outbox.cluster.name, lastError: outbox.route.lastError, logger: outbox.logger)
         }
     }
 

@@ -23,9 +23,11 @@ final class ShipReporter: Sendable {
     private let cluster: String
     private let logger: Logger
     private let logLimit = LogLimit(lines: 10, seconds: 10)
+    private let lastError: LastError
     private let state: Mutex<Status>
 
-    init(route: String, cluster: String, logger: Logger) {
+    init(route: String, cluster: String, lastError: LastError = LastError(), logger: Logger) {
+        self.lastError = lastError
         self.route = route
         self.cluster = cluster
         self.logger = logger
@@ -50,9 +52,11 @@ final class ShipReporter: Sendable {
         case RD_KAFKA_EVENT_ERROR:
             let text = String(cString: rd_kafka_event_error_string(event))
             if rd_kafka_event_error_is_fatal(event) != 0 {
+                lastError.note("fatal: \(text)")
                 logger.error("Kafka producer has a fatal error and is replaced: \(text)", metadata: metadata)
                 return true
             }
+            lastError.note(text)
             if rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN {
                 tell(state.withLock { $0.health.allBrokersDown(now: now) })
             } else {
@@ -77,7 +81,11 @@ final class ShipReporter: Sendable {
         return false
     }
 
+    /// What is too common for the log, and all that an operator has to go by while nothing is sent.
+    func note(_ text: String) { lastError.note(text) }
+
     func log(_ level: Logger.Level, _ text: String, reason: String? = nil) {
+        if level >= .warning { lastError.note(text) }
         guard logger.logLevel <= level, let left = logLimit.admit() else { return }
         var metadata = metadata
         if let reason { metadata["reason"] = "\(reason)" }

@@ -51,7 +51,7 @@ final class TransactionalShipping: OutboxShipping {
             let step = shipper.step(now: now)
             let isIdle = take(step, now: now)
             outbox.releaseIfRoom()
-            reporter.ticked(waiting: outbox.balance.figures.outbox, now: now)
+            reporter.ticked(waiting: outbox.control.isPaused ? 0 : outbox.balance.figures.outbox, now: now)
             if shard.isStopping {
                 if stopDeadline == nil { stopDeadline = now + flushMilliseconds }
                 // It is stored: where Kafka does not take it, there is nothing to wait for.
@@ -97,6 +97,7 @@ final class TransactionalShipping: OutboxShipping {
         switch trouble {
         case .producer(.retriable(let text), let call):
             // Reading the cursor fails for long only where its topic is missing or forbidden: an operator has to do something.
+            reporter.note("\(call.rawValue): \(text)")
             reporter.log(call == .committedCursor ? .warning : .debug, "Kafka, \(call.rawValue): \(text); tried again")
         case .producer(let fault, let call):
             outbox.balance.retried(1)

@@ -48,7 +48,7 @@ struct DbStatsCommand: AsyncParsableCommand {
         }
         if !figures.backlogs.isEmpty { lines.append("longest queues:") }
         for backlog in figures.backlogs {
-            lines.append("  \(backlog.messages) messages, \(bytes(backlog.bytes)): \(printable(backlog.clientID))")
+            lines.append("  \(backlog.messages) messages, \(bytes(backlog.bytes)): \(StandardStreams.printable(backlog.clientID))")
         }
         if !figures.outboxes.isEmpty { lines.append("outbox:") }
         for outbox in figures.outboxes { lines.append("  \(outbox.entries) entries, \(bytes(outbox.bytes)): \(printable(outbox.name))") }
@@ -56,9 +56,4 @@ struct DbStatsCommand: AsyncParsableCommand {
     }
 
     private static func age(_ seconds: Int?) -> String? { seconds.map { "\($0) seconds ago" } }
-
-    /// A client chooses its identifier: control characters in it are not for the operator's terminal.
-    private static func printable(_ text: String) -> String {
-        String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) ? "?" : $0 }))
-    }
 }

@@ -1,0 +1,111 @@
+import MQTTModel
+
+/// How the bridge is, for an operator: routes and clusters with what they do and what became of everything.
+struct BridgeStatus {
+    let bridge: KafkaBridge
+
+    var json: JSONNode {
+        let outboxes = bridge.outboxes
+        return [
+            "routes": .array(
+                bridge.routes.map { route in
+                    outboxes.first { $0.outbox.configuration.name == route.configuration.name }.map { self.route($0) } ?? self.route(route)
+                }),
+            "clusters": .array(bridge.producers.sorted { $0.key < $1.key }.map { cluster($0.value) }),
+        ]
+    }
+
+    /// What a route does now, worst first.
+    enum State: String, Comparable {
+        case paused, down, stalled, connecting, sending
+
+        static func < (a: State, b: State) -> Bool { a.rank < b.rank }
+        private var rank: Int {
+            switch self {
+            case .paused: 0
+            case .down: 1
+            case .stalled: 2
+            case .connecting: 3
+            case .sending: 4
+            }
+        }
+
+        init(_ condition: ClusterHealth.Condition) {
+            self =
+                switch condition {
+                case .connecting: .connecting
+                case .up: .sending
+                case .down: .down
+                case .stalled: .stalled
+                }
+        }
+    }
+
+    private func route(_ running: RunningOutbox) -> JSONNode {
+        let figures = running.outbox.balance.figures
+        let now = MessageClock.now.monotonicMilliseconds
+        let shards = running.reporters.map(\.status)
+        var worst: (state: State, milliseconds: UInt64) = (.sending, .max)
+        for shard in shards {
+            let state = State(shard.health.condition)
+            let since = shard.health.conditionMilliseconds(now: now)
+            if state < worst.state || state == worst.state && since < worst.milliseconds { worst = (state, since) }
+        }
+        if running.outbox.control.isPaused { worst = (.paused, 0) }
+        return head(running.outbox.route, worst.state, worst.state == .paused ? nil : worst.milliseconds, RouteFigures(figures)).with([
+            "outbox_bytes": .number(figures.outboxBytes),
+            "outbox_limit_bytes": .number(running.outbox.configuration.delivery.outbox.maxBytes),
+            "oldest_seconds": running.oldestSeconds.map { .real($0) } ?? .null,
+            "latency_p99_milliseconds": figures.latency.quantile(0.99).map { .number($0) } ?? .null,
+            "resent": .number(figures.resent),
+            "dead_letters_kept": .number(running.kept.count),
+            "shards": .array(
+                shards.map { shard in
+                    [
+                        "state": .text(State(shard.health.condition).rawValue), "brokers": .number(shard.health.connectedBrokers),
+                        "stalled_seconds": .real(Double(shard.health.stalledMilliseconds(now: now)) / 1000),
+                        "producer_replacements": .number(shard.replacements),
+                    ]
+                }),
+        ])
+    }
+
+    private func route(_ route: Route) -> JSONNode {
+        let producer = route.producer.figures
+        return head(route, State(producer.condition), producer.conditionMilliseconds, RouteFigures(route.counters.figures))
+    }
+
+    private func head(_ route: Route, _ state: State, _ milliseconds: UInt64?, _ figures: RouteFigures) -> JSONNode {
+        func reasons(_ counts: [String: Int]) -> JSONNode {
+            .object(counts.sorted { $0.key < $1.key }.map { .init(name: $0.key, value: .number($0.value)) })
+        }
+        return [
+            "name": .text(route.configuration.name), "cluster": .text(route.configuration.cluster),
+            "level": .text(route.configuration.delivery.level.rawValue), "state": .text(state.rawValue),
+            "state_seconds": milliseconds.map { .number($0 / 1000) } ?? .null, "in": .number(figures.received), "sent": .number(figures.sent),
+            "sent_bytes": .number(figures.sentBytes), "outbox": .number(figures.outbox), "dead": reasons(figures.dead),
+            "dropped": reasons(figures.dropped), "refused": reasons(figures.refused), "retried": figures.retried.map { .number($0) } ?? .null,
+            "last_error": route.lastError.entry.map { error in
+                [
+                    "text": .text(error.text),
+                    "seconds_ago": .number(max(MessageClock.now.unixMilliseconds - error.unixMilliseconds, 0) / 1000),
+                ]
+            } ?? .null,
+        ]
+    }
+
+    private func cluster(_ producer: KafkaProducer) -> JSONNode {
+        let figures = producer.figures
+        return [
+            "name": .text(producer.cluster.name), "bootstrap": .text(orNull: bridge.bootstrapServers(of: producer.cluster.name)),
+            "embedded": .bool(producer.cluster.isEmbedded), "state": .text(figures.condition.rawValue),
+            "state_seconds": .number(figures.conditionMilliseconds / 1000), "brokers": .number(figures.connectedBrokers),
+        ]
+    }
+}
+
+extension JSONNode: ExpressibleByDictionaryLiteral {
+    init(dictionaryLiteral members: (String, JSONNode)...) {
+        self = .object(members.map { Member(name: $0.0, value: $0.1) })
+    }
+}
