@@ -3,7 +3,7 @@ import PluginAPI
 /// The bridge's figures for `/metrics`. For each route: in = acknowledged + failed + refused + in flight.
 extension KafkaBridge {
     public func metrics() -> [PluginMetric] {
-        routes.flatMap(metrics(of:)) + producers.sorted { $0.key < $1.key }.flatMap { metrics(of: $0.value) }
+        routes.flatMap(metrics(of:)) + producers.sorted { $0.key < $1.key }.flatMap { metrics(of: $0.value) } + inboundMetrics()
     }
 
     private func metrics(of route: Route) -> [PluginMetric] {
