@@ -1,12 +1,13 @@
 import Admin
 import Headwater
 
-/// The options that stand once: everything but `security` and the entries of `listeners`, `tenants`, `kafka.clusters` and `kafka.routes`.
+/// The options that stand once: everything but `security` and the entries of `listeners`, `tenants`, `kafka.clusters`,
+/// `kafka.routes` and `kafka.inbound`.
 enum BrokerOptions {
     typealias Option = ConfigurationOption<HeadwaterConfiguration>
 
     /// Keys whose values are lists or mappings of entries with tables of their own.
-    static let structures = ["security", "listeners", "tenants", "kafka.clusters", "kafka.routes"]
+    static let structures = ["security", "listeners", "tenants", "kafka.clusters", "kafka.routes", "kafka.inbound"]
 
     static let table: [Option] =
         [

@@ -6,7 +6,7 @@ extension ConfigurationReader {
     /// The section `kafka`: clusters first, since routes name them.
     /// - Returns: The bridge's configuration, and `cluster/property` for each value that came from a reference.
     mutating func kafka(
-        _ section: Found, clusters: Found?, routes: Found?, environment: [String: String]
+        _ section: Found, clusters: Found?, routes: Found?, inbound: Found?, environment: [String: String]
     ) -> (KafkaConfiguration, secrets: Set<String>) {
         let known = diagnostics.count
         var secrets: Set<String> = []
@@ -41,10 +41,12 @@ extension ConfigurationReader {
             routeNodes[route.name] = node
             madeRoutes.append(route)
         }
-        let configuration = KafkaConfiguration(clusters: read, routes: madeRoutes)
+        let (madeInbound, inboundNodes) = self.inbound(inbound, clusters: names, environment: environment, secrets: &secrets)
+        let configuration = KafkaConfiguration(clusters: read, routes: madeRoutes, inbound: madeInbound)
         if diagnostics.count == known {
             for error in configuration.validate() {
                 let place = error.clusterName.flatMap { clusterKeys[$0] } ?? error.routeName.flatMap { routeNodes[$0] }
+                    ?? error.inboundName.flatMap { inboundNodes[$0] }
                 report("\(error)", at: place ?? section.key)
             }
         }
@@ -108,7 +110,7 @@ extension ConfigurationReader {
     }
 
     /// Properties with their references followed.
-    private mutating func properties(
+    mutating func properties(
         _ fields: [OptionField], place: String, owner: String, _ found: [String: Found], environment: [String: String],
         secrets: inout Set<String>
     ) -> [String: String] {
@@ -206,7 +208,7 @@ extension KafkaConfigurationError {
             .maxTopics(let name), .property(let name, _, _), .reservedProperty(let name, _, _), .producer(let name, _):
             name
         case .unnamedRoute, .duplicateRoute, .unknownCluster, .noFilter, .sharedFilter, .topicTemplate, .header, .topicNotAllowed, .partition,
-            .constantValue, .delivery:
+            .constantValue, .delivery, .inbound:
             nil
         }
     }
@@ -219,8 +221,11 @@ extension KafkaConfigurationError {
             .delivery(let name, _):
             name
         case .unnamedRoute, .clusterName, .noAddress, .embeddedWithAddress, .embeddedBrokers, .maxTopics, .property, .reservedProperty,
-            .producer:
+            .producer, .inbound:
             nil
         }
     }
+
+    /// The same for the other direction.
+    fileprivate var inboundName: String? { if case .inbound(let name, _) = self { name } else { nil } }
 }

@@ -25,6 +25,10 @@ extension HeadwaterConfiguration {
         for route in kafka.routes {
             out += Self.listEntry(Self.section(KafkaOptions.routes, of: entry(route), indent: 4), indent: 2)
         }
+        if !kafka.inbound.isEmpty { out += "  inbound:\n" }
+        for route in kafka.inbound {
+            out += Self.listEntry(Self.section(KafkaInboundOptions.table, of: entry(route), indent: 4), indent: 2)
+        }
         return out
     }
 
@@ -81,6 +85,14 @@ extension HeadwaterConfiguration {
         properties.sorted { $0.key < $1.key }.map { name, value in
             OptionField(name: name, value: secretProperties.contains("\(owner)/\(name)") || KafkaCluster.isSecret(name) ? Self.hidden : value)
         }
+    }
+
+    private func entry(_ route: KafkaInboundRoute) -> KafkaInboundEntry {
+        KafkaInboundEntry(
+            name: route.name, cluster: route.cluster, topics: route.topics, group: route.group, topic: route.topic.text,
+            qos: Int(route.qos.rawValue), retain: route.isRetained, expirySeconds: route.expirySeconds.map { Int($0) },
+            contentType: route.contentType, tenant: route.tenant?.text, start: route.start, keyProperty: route.passesKey,
+            maxHops: route.maxHops, properties: shown(route.properties, of: "inbound.\(route.name)"))
     }
 
     private func entry(_ route: KafkaRoute) -> KafkaRouteEntry {

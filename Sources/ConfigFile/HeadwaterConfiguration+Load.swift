@@ -50,7 +50,8 @@ extension HeadwaterConfiguration {
             }
             if let section = found["kafka"] {
                 let (kafka, secrets) = reader.kafka(
-                    section, clusters: found["kafka.clusters"], routes: found["kafka.routes"], environment: environment)
+                    section, clusters: found["kafka.clusters"], routes: found["kafka.routes"],
+                    inbound: found["kafka.inbound"], environment: environment)
                 configuration.kafka = kafka
                 configuration.secretProperties = secrets
             }

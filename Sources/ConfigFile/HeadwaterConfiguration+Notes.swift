@@ -39,7 +39,7 @@ extension HeadwaterConfiguration {
             notes.append(
                 "kafka cluster \(OptionType.shown(cluster.name)): embedded, for development: records are in memory and gone at exit")
         }
-        if let kafka, kafka.routes.isEmpty { notes.append("kafka has clusters but no routes, so nothing reaches them") }
+        if let kafka, kafka.routes.isEmpty, kafka.inbound.isEmpty { notes.append("kafka has clusters but no routes, so nothing reaches them") }
         return notes
     }
 

@@ -13,6 +13,7 @@ public enum OptionReference {
         out += lines(QuotaOptions.tenantTable, prefix: "tenants.NAME.", defaults: limits, hasVariables: false)
         out += lines(KafkaOptions.clusters, prefix: "kafka.clusters.NAME.", defaults: KafkaClusterEntry(), hasVariables: false)
         out += lines(KafkaOptions.routes, prefix: "kafka.routes[].", defaults: KafkaRouteEntry(), hasVariables: false)
+        out += lines(KafkaInboundOptions.table, prefix: "kafka.inbound[].", defaults: KafkaInboundEntry(), hasVariables: false)
         return out
     }
 

@@ -9,7 +9,7 @@ extension KafkaBridge {
         return routes.flatMap { route in
             let page = RouteMetrics(route)
             return outboxes[route.configuration.name].map(page.metrics(of:)) ?? page.metricsWithoutOutbox()
-        } + producers.sorted { $0.key < $1.key }.flatMap { metrics(of: $0.value) }
+        } + producers.sorted { $0.key < $1.key }.flatMap { metrics(of: $0.value) } + inboundMetrics()
     }
 
     private func metrics(of producer: KafkaProducer) -> [PluginMetric] {

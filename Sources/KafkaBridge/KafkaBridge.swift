@@ -4,7 +4,7 @@ import PluginAPI
 import SchemaRegistry
 import Synchronization
 
-/// Writes MQTT messages to Kafka as they are published. A plugin of the broker that sees the plugin API alone.
+/// Writes MQTT messages to Kafka as they are published, and publishes Kafka's records. A plugin of the broker that sees the plugin API alone.
 ///
 /// A message that matches a route is stored in the route's outbox, in the transaction of the session state it came with, and is there
 /// until Kafka has it; where the broker has no store its acknowledgement waits for Kafka instead. docs/kafka.md is the operator's
@@ -13,7 +13,7 @@ public final class KafkaBridge: BrokerPlugin {
     public let name = "kafka"
     public let configuration: KafkaConfiguration
     private let logger: Logger
-    private let flushSeconds: Int
+    let flushSeconds: Int
     /// For routes without an outbox, by cluster.
     let producers: [String: KafkaProducer]
     let routes: [Route]
@@ -26,7 +26,9 @@ public final class KafkaBridge: BrokerPlugin {
         var registries: [String: SchemaRegistryClient] = [:]
         var embeddedRegistries: [DevelopmentRegistry] = []
         var outboxes: [RunningOutbox] = []
+        var inbound: [InboundRoute] = []
     }
+    private let identity = BridgeIdentity()
 
     /// - Parameter flushSeconds: How long `stop` waits for Kafka to acknowledge what is on its way.
     /// - Throws: `InvalidKafkaConfiguration` with everything that `KafkaConfiguration.validate` finds.
@@ -41,21 +43,25 @@ public final class KafkaBridge: BrokerPlugin {
         let producers = configuration.clusters.mapValues { KafkaProducer(cluster: $0, logger: logger) }
         self.producers = producers
         // validate() has made sure that every route's cluster is there.
-        routes = configuration.routes.compactMap { route in
-            producers[route.cluster].map { Route(configuration: route, producer: $0, logger: logger) }
+        routes = configuration.routes.compactMap { [identity] route in
+            producers[route.cluster].map { Route(configuration: route, producer: $0, identity: identity, logger: logger) }
         }
     }
 
     /// Starts embedded clusters, producers and outboxes. Does not wait for Kafka: a broker whose Kafka is away still serves.
     /// - Throws: `KafkaBridgeError`; what has been started is stopped again.
     public func start(_ context: PluginContext) async throws {
+        // Without a store and a name, loops are recognised within one life of the process.
+        let brokerName = configuration.brokerName ?? "headwater-\(context.store?.identity ?? String(UInt64.random(in: .min ... .max), radix: 36))"
+        identity.set(brokerName)
         do {
             for cluster in configuration.clusters.values.sorted(by: { $0.name < $1.name }) {
                 try start(cluster, hasProducer: needsProducer(cluster.name, store: context.store))
                 if let registry = cluster.schemaRegistry { try await start(registry, of: cluster.name) }
             }
-            for route in routes { try start(route, store: context.store) }
+            for route in routes { try start(route, store: context.store, brokerName: brokerName) }
             if let store = context.store { warnOfOrphans(in: store) }
+            for route in configuration.inbound { prepare(route, context, brokerName: brokerName) }
         } catch {
             _ = await stop(flushSeconds: 0)
             throw error
@@ -133,7 +139,26 @@ public final class KafkaBridge: BrokerPlugin {
     /// Where the embedded schema registries are.
     public var embeddedRegistryURLs: [String] { state.withLock { $0.embeddedRegistries.map(\.url) } }
 
-    private func start(_ route: Route, store: (any PluginStore)?) throws(KafkaBridgeError) {
+    private func prepare(_ route: KafkaInboundRoute, _ context: PluginContext, brokerName: String) {
+        guard let cluster = configuration.clusters[route.cluster] else { return }
+        let made = InboundRoute(route, cluster: cluster, context: context, brokerName: brokerName, logger: logger)
+        logger.info(
+            "inbound Kafka route: \(Self.promise(of: route, hasStore: context.store != nil))",
+            metadata: ["route": "\(route.name)", "cluster": "\(route.cluster)", "group": "\(made.group)"])
+        state.withLock { $0.inbound.append(made) }
+    }
+
+    /// Inbound routes, after `start`.
+    var inbound: [InboundRoute] { state.withLock { $0.inbound } }
+
+    /// Those that have a cluster to read from, with its address; none when the bridge has not started.
+    var startableInbound: [(route: InboundRoute, address: String)] {
+        state.withLock { state in
+            state.isStarted ? state.inbound.compactMap { route in state.bootstrapServers[route.cluster.name].map { (route, $0) } } : []
+        }
+    }
+
+    private func start(_ route: Route, store: (any PluginStore)?, brokerName: String) throws(KafkaBridgeError) {
         let delivery = route.configuration.delivery
         let promise = RoutePromise.text(of: delivery, durability: store?.durability)
         logger.info(
@@ -155,7 +180,7 @@ public final class KafkaBridge: BrokerPlugin {
             conversion = try SchemaConversion(schema, client: client)
         }
         let outbox = OutboxRoute(
-            route, schema: conversion, cluster: cluster.with(delivery.properties), store: store, brokerName: configuration.brokerName ?? "headwater-\(store.identity)",
+            route, schema: conversion, cluster: cluster.with(delivery.properties), store: store, brokerName: brokerName,
             logger: logger)
         let running = RunningOutbox(
             outbox, bootstrapServers: bootstrapServers(of: cluster.name) ?? "", flushSeconds: flushSeconds)
@@ -191,6 +216,8 @@ public final class KafkaBridge: BrokerPlugin {
     ///   send again. What is in an outbox stays there.
     @discardableResult
     public func stop(flushSeconds: Int) async -> Int {
+        // First, so that nothing is published while the rest ends.
+        await withTaskGroup(of: Void.self) { group in for route in inbound { group.addTask { await route.stop() } } }
         let outboxes = outboxes
         let unsent = await withTaskGroup(of: Int.self) { group in
             for producer in producers.values { group.addTask { await producer.stop(flushSeconds: flushSeconds) } }
@@ -206,6 +233,7 @@ public final class KafkaBridge: BrokerPlugin {
             defer { state.embedded = [:] }
             for registry in state.embeddedRegistries { Task { await registry.stop() } }
             state.embeddedRegistries = []
+            state.inbound = []
             state.outboxes = []  // they hold the store, which another broker of this process may want to open
             return state.embedded
         }

@@ -5,23 +5,26 @@ public struct KafkaConfiguration: Sendable, Equatable {
     /// By name.
     public var clusters: [String: KafkaCluster]
     public var routes: [KafkaRoute]
+    /// Routes from Kafka to MQTT.
+    public var inbound: [KafkaInboundRoute]
     /// Begins transactional identifiers and consumer groups: one name for one broker, kept for its life. `nil`: made of the store's
     /// identity.
     public var brokerName: String?
 
-    public init(clusters: [String: KafkaCluster] = [:], routes: [KafkaRoute] = []) {
+    public init(clusters: [String: KafkaCluster] = [:], routes: [KafkaRoute] = [], inbound: [KafkaInboundRoute] = []) {
+        self.inbound = inbound
         self.clusters = clusters
         self.routes = routes
     }
 
-    public init(clusters: [KafkaCluster], routes: [KafkaRoute]) {
-        self.init(clusters: Dictionary(clusters.map { ($0.name, $0) }) { first, _ in first }, routes: routes)
+    public init(clusters: [KafkaCluster], routes: [KafkaRoute], inbound: [KafkaInboundRoute] = []) {
+        self.init(clusters: Dictionary(clusters.map { ($0.name, $0) }) { first, _ in first }, routes: routes, inbound: inbound)
     }
 
     /// Everything that is wrong, not only the first thing. Empty: the bridge can start. Asks librdkafka about the
     /// properties, files of certificates included; opens no connection.
     public func validate() -> [KafkaConfigurationError] {
-        clusters.sorted { $0.key < $1.key }.flatMap { faults(of: $0.value, named: $0.key) } + routeFaults
+        clusters.sorted { $0.key < $1.key }.flatMap { faults(of: $0.value, named: $0.key) } + routeFaults + inboundFaults
     }
 
     private func faults(of cluster: KafkaCluster, named name: String) -> [KafkaConfigurationError] {
@@ -69,6 +72,22 @@ public struct KafkaConfiguration: Sendable, Equatable {
             fault("\(delivery.level.rawValue) needs enable.idempotence=true: leave that property out")
         }
         for error in ProducerProperties.faults(of: merged) { fault("\(error)") }
+        return faults
+    }
+
+    private var inboundFaults: [KafkaConfigurationError] {
+        var faults: [KafkaConfigurationError] = []
+        var names: Set<String> = []
+        for route in inbound {
+            if route.name.isEmpty { faults.append(.unnamedRoute) }
+            if !names.insert(route.name).inserted { faults.append(.inbound(route: route.name, fault: "another route has that name: rename one")) }
+            faults += route.faults.map { .inbound(route: route.name, fault: $0) }
+            if let cluster = clusters[route.cluster] {
+                faults += ConsumerProperties.faults(of: route, cluster: cluster).map { .inbound(route: route.name, fault: $0) }
+            } else {
+                faults.append(.inbound(route: route.name, fault: "no cluster is named \"\(route.cluster)\""))
+            }
+        }
         return faults
     }
 

@@ -27,6 +27,8 @@ public enum KafkaConfigurationError: Error, Hashable, Sendable, CustomStringConv
     case constantValue(route: String, text: String)
     /// What the route promises can't be kept.
     case delivery(route: String, fault: String)
+    /// Of a route from Kafka to MQTT.
+    case inbound(route: String, fault: String)
 
     public var description: String {
         switch self {
@@ -61,7 +63,7 @@ public enum KafkaConfigurationError: Error, Hashable, Sendable, CustomStringConv
         case .topicTemplate(let route, let template, let fault):
             "Kafka route \"\(route)\": the topic \"\(template)\" \(fault)"
         case .header(let route, let name):
-            "Kafka route \"\(route)\": \"\(name)\" can't be the name of a header; names must not be empty, \"content-type\" or begin with \"mqtt.\""
+            "Kafka route \"\(route)\": \"\(name)\" can't be the name of a header; names must not be empty, \"content-type\", \"headwater.hop\" or begin with \"mqtt.\""
         case .topicNotAllowed(let route, let topic):
             "Kafka route \"\(route)\": its topic \"\(topic)\" is not in its list of allowed topics; add it there, or remove the list"
         case .partition(let route, let text):
@@ -70,6 +72,7 @@ public enum KafkaConfigurationError: Error, Hashable, Sendable, CustomStringConv
         case .constantValue(let route, let text):
             "Kafka route \"\(route)\": every record would have the value \"\(text)\"; write payload, json, or a template with a placeholder "
                 + "such as ${payload.temperature}"
+        case .inbound(let route, let fault): "inbound Kafka route \"\(route)\": \(fault)"
         case .delivery(let route, let fault): "Kafka route \"\(route)\": \(fault)"
         }
     }

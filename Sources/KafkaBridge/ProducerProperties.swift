@@ -17,7 +17,7 @@ enum ProducerProperties {
         ("statistics.interval.ms", "5000"),
     ]
 
-    private static let reserved = [
+    static let reserved = [
         "bootstrap.servers": "write it as the cluster's bootstrap servers",
         "metadata.broker.list": "write it as the cluster's bootstrap servers",
         "transactional.id": "the bridge names the transactional producers of exactly-once routes itself; leave it out",
@@ -68,7 +68,7 @@ enum ProducerProperties {
     }
 
     /// `nil`, or why librdkafka refuses. Its text may quote the value, so that of a secret is replaced.
-    private static func set(_ name: String, _ value: String, in configuration: OpaquePointer) -> String? {
+    static func set(_ name: String, _ value: String, in configuration: OpaquePointer) -> String? {
         let reason = KafkaClientError.text { rd_kafka_conf_set(configuration, name, value, $0, $1) == RD_KAFKA_CONF_OK }
         guard reason != nil, KafkaCluster.isSecret(name) else { return reason }
         return "librdkafka refuses the value (not shown, as it may be secret)"

@@ -8,13 +8,18 @@ struct ProducerStatistics: Equatable {
 
     init(json: UnsafeRawBufferPointer) {
         connectedBrokers = Self.places(of: #""state":"UP""#, in: json).count
-        for place in Self.places(of: #""txretries":"#, in: json) {
+        retries = Self.numbers(after: #""txretries":"#, in: json).reduce(0, +)
+    }
+
+    /// The number behind each occurrence; 0 where none or a negative one stands.
+    static func numbers(after text: StaticString, in json: UnsafeRawBufferPointer) -> [Int] {
+        places(of: text, in: json).map { place in
             var number = 0
             for byte in json[place...].prefix(15) {
                 guard case UInt8(ascii: "0")...UInt8(ascii: "9") = byte else { break }
                 number = number * 10 + Int(byte - UInt8(ascii: "0"))
             }
-            retries += number
+            return number
         }
     }
 

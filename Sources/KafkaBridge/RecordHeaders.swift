@@ -9,13 +9,19 @@ final class RecordHeaders: @unchecked Sendable {
     // @unchecked: the list is filled in `init` and only read afterwards.
     private let list: OpaquePointer
     private let routeNames: [String]
+    /// Name of this broker in the hop list of each record, where it is the message's own.
+    private let ownHop: String?
 
     /// - Parameters:
     ///   - payload: Read for the route's paths.
     ///   - traceparent: Of a trace that begins with the one message, which has none that is passed on.
-    init(route: KafkaRoute, message: Message, payload: PayloadValues = .unread, traceparent: String? = nil) {
+    ///   - broker: Name of this broker in hop lists; `nil`: the records get none.
+    init(route: KafkaRoute, message: Message, payload: PayloadValues = .unread, traceparent: String? = nil, broker: String? = nil) {
         list = rd_kafka_headers_new(8)
         routeNames = route.headers.map(\.name)
+        // A client's message begins here, whatever its user properties say.
+        let mayHavePassedOthers = BridgeIdentity.isOwn(message)
+        ownHop = mayHavePassedOthers ? broker : nil
         message.withParts { topic, _, _ in Self.add("mqtt.topic", topic, to: list) }
         if let publisher = message.publisher {
             Self.add("mqtt.clientid", publisher.clientID, to: list)
@@ -28,6 +34,7 @@ final class RecordHeaders: @unchecked Sendable {
             value.withUnsafeBytes { Self.add(header.name, $0, to: list) }
         }
         if let traceparent { Self.add(TraceContext.parentName, traceparent, to: list) }
+        if let broker, !mayHavePassedOthers { Self.add(HopList.name, HopList().extended(by: broker), to: list) }
     }
 
     deinit { rd_kafka_headers_destroy(list) }
@@ -41,11 +48,15 @@ final class RecordHeaders: @unchecked Sendable {
 
     /// What the message brings itself.
     private func forEachOwn(of message: Message, _ body: (_ name: String, _ value: UnsafeRawBufferPointer) -> Void) {
-        guard message.propertiesLength > 0 else { return }
         func add(_ name: String, _ value: String) {
             var value = value
             value.withUTF8 { body(name, UnsafeRawBufferPointer($0)) }
         }
+        if let ownHop {
+            let passed = message.propertiesLength > 0 ? HopList(of: message.properties.userProperties) : HopList()
+            add(HopList.name, passed.extended(by: ownHop))
+        }
+        guard message.propertiesLength > 0 else { return }
         let properties = message.properties
         if let type = properties.contentType { add("content-type", type) }
         if let topic = properties.responseTopic { add("mqtt.response-topic", topic) }
@@ -80,7 +91,7 @@ final class RecordHeaders: @unchecked Sendable {
     }
 
     /// Whether the bridge alone writes headers of that name.
-    static func isReserved(_ name: String) -> Bool { name.hasPrefix("mqtt.") || name == "content-type" }
+    static func isReserved(_ name: String) -> Bool { name.hasPrefix("mqtt.") || name == "content-type" || name == HopList.name }
 
     private static func add(_ name: String, _ value: String, to list: OpaquePointer) {
         var value = value

@@ -1,9 +1,20 @@
 /// Reading a template: one pass, and every fault names its column.
 extension RecordTemplate {
     static func parse(_ text: String) throws(TemplateError) -> [Part] {
+        try scan(text, quoting: ["payload.", "payload["], literal: Part.literal, placeholder: placeholder)
+    }
+
+    /// Takes a template apart, whatever its placeholders are.
+    /// - Parameters:
+    ///   - quoting: How the placeholders begin that may hold quoted names.
+    ///   - placeholder: Makes a part of what stands between braces, at a column.
+    static func scan<Piece>(
+        _ text: String, quoting: [String], literal makeLiteral: ([UInt8]) -> Piece,
+        placeholder: (_ content: String, _ position: Int) throws(TemplateError) -> Piece
+    ) throws(TemplateError) -> [Piece] {
         let characters = Array(text)
         if characters.isEmpty { throw TemplateError(position: 1, fault: .empty) }
-        var parts: [Part] = []
+        var parts: [Piece] = []
         var literal = ""
         var index = 0
         while index < characters.count {
@@ -19,21 +30,21 @@ extension RecordTemplate {
                 continue
             }
             guard next == "{" else { throw TemplateError(position: index + 1, fault: .loneDollar) }
-            guard let close = closingBrace(characters, from: index + 2) else {
+            guard let close = closingBrace(characters, from: index + 2, quoting: quoting) else {
                 throw TemplateError(position: index + 1, fault: .unclosed)
             }
-            if !literal.isEmpty { parts.append(.literal(Array(literal.utf8))) }
+            if !literal.isEmpty { parts.append(makeLiteral(Array(literal.utf8))) }
             literal = ""
-            parts.append(try placeholder(String(characters[(index + 2)..<close]), at: index + 1))
+            parts.append(try placeholder(String(characters[(index + 2)..<close]), index + 1))
             index = close + 1
         }
-        if !literal.isEmpty { parts.append(.literal(Array(literal.utf8))) }
+        if !literal.isEmpty { parts.append(makeLiteral(Array(literal.utf8))) }
         return parts
     }
 
     /// The brace that ends the placeholder whose content begins at `start`. A quoted name of a payload may hold braces.
-    private static func closingBrace(_ characters: [Character], from start: Int) -> Int? {
-        let mayQuote = characters[start...].starts(with: "payload[") || characters[start...].starts(with: "payload.")
+    private static func closingBrace(_ characters: [Character], from start: Int, quoting: [String]) -> Int? {
+        let mayQuote = quoting.contains { characters[start...].starts(with: $0) }
         var isQuoted = false
         var index = start
         while index < characters.count {

@@ -30,9 +30,12 @@ struct RecordRenderer: Sendable {
     private let route: KafkaRoute
     private let tree: PayloadTree
     private let readsPayload: Bool
+    private let identity: BridgeIdentity
 
-    init(_ route: KafkaRoute) {
+    /// - Parameter identity: Says the broker's name in hop lists; without a name there are none.
+    init(_ route: KafkaRoute, identity: BridgeIdentity = BridgeIdentity()) {
         self.route = route
+        self.identity = identity
         tree = PayloadTree(route.payloadPaths)
         readsPayload = !tree.isEmpty || route.value == .json
     }
@@ -53,7 +56,7 @@ struct RecordRenderer: Sendable {
             }
         return RenderedRecord(
             topic: topic, partition: try partition(of: message, payload), key: route.key?.rendered(message, payload),
-            headers: RecordHeaders(route: route, message: message, payload: payload, traceparent: newTraceparent(for: message)),
+            headers: RecordHeaders(route: route, message: message, payload: payload, traceparent: newTraceparent(for: message), broker: identity.name),
             timestamp: timestamp, value: value, lacksTimestamp: route.timestamp != .received && timestamp == nil)
     }
 

@@ -12,10 +12,10 @@ final class Route: Sendable {
     private let logger: Logger
     private let logLimit = LogLimit(lines: 5, seconds: 10)
 
-    init(configuration: KafkaRoute, producer: KafkaProducer, logger: Logger) {
+    init(configuration: KafkaRoute, producer: KafkaProducer, identity: BridgeIdentity = BridgeIdentity(), logger: Logger) {
         self.configuration = configuration
         self.producer = producer
-        self.renderer = RecordRenderer(configuration)
+        self.renderer = RecordRenderer(configuration, identity: identity)
         self.logger = logger
     }
 

@@ -12,6 +12,9 @@ public struct TemplateError: Error, Hashable, Sendable, CustomStringConvertible 
         case unexpected(String)
         case emptyUserProperty
         case payloadPath(String)
+        case valuePath(String)
+        case emptyHeader
+        case unknownInboundPlaceholder(String)
     }
 
     /// Column of the fault in the template, from 1, in characters.
@@ -40,6 +43,12 @@ public struct TemplateError: Error, Hashable, Sendable, CustomStringConvertible 
             "\(text) can't stand here; only ${topic} takes a [level] and a :separator"
         case .emptyUserProperty:
             "${user.} lacks the name of the user property; write for example ${user.device}"
+        case .valuePath(let text):
+            "\(text) is no place in a JSON value; write for example value.device.id, value.items[0].id or value[\"odd name\"]"
+        case .emptyHeader:
+            "${header.} lacks the name of the header; write for example ${header.device}"
+        case .unknownInboundPlaceholder(let name):
+            "there is no placeholder ${\(name)}; there are kafka.topic, kafka.partition, key, header.NAME, value.PATH, timestamp"
         case .payloadPath(let text):
             "\(text) is no place in a JSON payload; write for example payload.device.id, payload.items[0].id or payload[\"odd name\"]"
         }

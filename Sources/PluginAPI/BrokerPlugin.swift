@@ -12,6 +12,10 @@ public protocol BrokerPlugin: Sendable {
     /// Called once before the first listener opens. Throwing stops the start of the broker.
     func start(_ context: PluginContext) async throws
 
+    /// Called once, when stored sessions are there and listeners accept connections: what the plugin publishes from now on reaches
+    /// everybody. What it publishes before may reach nobody.
+    func brokerStarted()
+
     /// Called once for each event loop, on any thread, before the first connection.
     func makeLoopHooks(loop: Int) -> any LoopHooks
 
@@ -34,6 +38,7 @@ public protocol BrokerPlugin: Sendable {
 
 extension BrokerPlugin {
     public func start(_ context: PluginContext) async throws {}
+    public func brokerStarted() {}
     public var authenticator: (any Authenticator)? { nil }
     public var readiness: PluginReadiness { .ready }
     public func metrics() -> [PluginMetric] { [] }

@@ -52,6 +52,22 @@ import Testing
               timestamp_unit: us
               partition: ${payload["part no"]}
               trace: true
+          inbound:
+            - {topics: [commands], cluster: main, topic: "commands/${key}"}
+            - name: state
+              topics: [state, "^plant-.*"]
+              cluster: main
+              group: g-1
+              topic: "state/${header.site}/${value.id}"
+              qos: 2
+              retain: true
+              expiry: 10m
+              content_type: application/json
+              tenant: ${header.tenant}
+              start: earliest
+              key_property: false
+              max_hops: 3
+              properties: {fetch.min.bytes: "10"}
         """
 
     @Test("the effective configuration reads back as the same configuration", arguments: ["", rich])
@@ -95,6 +111,15 @@ import Testing
         #expect(made.value == .json && made.startsTraces)
         #expect(try made.timestamp == .payload(PayloadPath("payload.times[0]"), .microseconds))
         #expect(made.partition?.text == "${payload[\"part no\"]}")
+        let inbound = try #require(configuration.kafka?.inbound)
+        #expect(inbound.map(\.name) == ["inbound-1", "state"] && inbound[0].qos == .atLeastOnce && inbound[0].start == .latest)
+        #expect(
+            try inbound[1]
+                == KafkaInboundRoute(
+                    name: "state", cluster: "main", topics: ["state", "^plant-.*"], topic: InboundTemplate("state/${header.site}/${value.id}"),
+                    qos: .exactlyOnce, isRetained: true, expirySeconds: 600, contentType: "application/json",
+                    tenant: InboundTemplate("${header.tenant}"), group: "g-1", start: .earliest, passesKey: false, maxHops: 3,
+                    properties: ["fetch.min.bytes": "10"]))
         #expect(configuration.log.format == .json)
         var store = BrokerConfiguration.Store(directory: "/var/lib/headwater")
         (store.durability, store.syncIntervalMilliseconds, store.commitWindowMilliseconds) = (.commit, 250, 5)

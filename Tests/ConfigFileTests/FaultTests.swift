@@ -178,6 +178,27 @@ import Testing
         Case(
             "kafka:\n  clusters:\n    main:\n      embedded: true\n      properties:\n        sasl.password: ${env:NONE}\n",
             "h.yaml:6:9: kafka.clusters.main.properties.sasl.password: the environment has no variable NONE"),
+        Case(
+            "kafka:\n  clusters:\n    main: {embedded: true}\n  inbound:\n    - {topic: a}\n",
+            "h.yaml:5:7: kafka.inbound[1] needs topics, as in topics: [commands]"),
+        Case(
+            "kafka:\n  clusters:\n    main: {embedded: true}\n  inbound:\n    - {topics: [t]}\n",
+            "h.yaml:5:7: kafka.inbound[1] needs a topic, the MQTT topic of its messages, as in topic: commands/${key}"),
+        Case(
+            "kafka:\n  clusters:\n    main: {embedded: true}\n  inbound:\n    - {topics: [t], topic: a, cluster: mian}\n",
+            "h.yaml:5:40: kafka.inbound[1]: no cluster is named \"mian\"; did you mean \"main\"?"),
+        Case(
+            "kafka:\n  clusters:\n    main: {embedded: true}\n  inbound:\n    - {topics: [t], topic: \"${topic}\"}\n",
+            "h.yaml:5:28: kafka.inbound[1].topic: the template \"${topic}\": column 1: there is no placeholder ${topic}; there are kafka.topic, kafka.partition, key, header.NAME, value.PATH, timestamp"),
+        Case(
+            "kafka:\n  clusters:\n    main: {embedded: true}\n  inbound:\n    - {topics: [t], topic: \"a/+\"}\n",
+            "h.yaml:5:7: inbound Kafka route \"inbound-1\": the MQTT topic \"a/+\" has a wildcard, which a message's topic can't have"),
+        Case(
+            "kafka:\n  clusters:\n    main: {embedded: true}\n  inbound:\n    - {topics: [t], topic: a, qos: 3}\n",
+            "h.yaml:5:36: kafka.inbound[1].qos: \"3\" is out of range; allowed is 0…2"),
+        Case(
+            "kafka:\n  clusters:\n    main: {embedded: true}\n  inbound:\n    - {topics: [t], topic: a, properties: {group.id: g}}\n",
+            "h.yaml:5:7: inbound Kafka route \"inbound-1\": the property group.id can't be set here: write it as the route's group"),
     ]
 
     static let notYAML: [Case] = [

@@ -48,6 +48,7 @@ import Testing
         try Self.settable(ListenerOptions.table, into: ListenerEntry())
         try Self.settable(KafkaOptions.clusters, into: KafkaClusterEntry())
         try Self.settable(KafkaOptions.routes, into: KafkaRouteEntry())
+        try Self.settable(KafkaInboundOptions.table, into: KafkaInboundEntry())
     }
 
     @Test("every scalar option can be set by its variable")
@@ -84,6 +85,7 @@ import Testing
         for option in ListenerOptions.table { #expect(text.contains("listeners[].\(option.path.joined(separator: ".")): ")) }
         for option in KafkaOptions.clusters { #expect(text.contains("kafka.clusters.NAME.\(option.path.joined(separator: ".")): ")) }
         for option in KafkaOptions.routes { #expect(text.contains("kafka.routes[].\(option.path.joined(separator: ".")): ")) }
+        for option in KafkaInboundOptions.table { #expect(text.contains("kafka.inbound[].\(option.path.joined(separator: ".")): ")) }
     }
 
     @Test(

@@ -47,7 +47,9 @@ final class BridgeUnderTest {
         let cluster = KafkaCluster(name: "main", bootstrapServers: bootstrapServers, properties: properties, maxTopics: maxTopics)
         var logger = Logger(label: "test")
         logger.logLevel = ProcessInfo.processInfo.environment["HEADWATER_TEST_LOG"] == nil ? .critical : .debug
-        bridge = try KafkaBridge(configuration: KafkaConfiguration(clusters: [cluster], routes: routes), logger: logger)
+        var configuration = KafkaConfiguration(clusters: [cluster], routes: routes)
+        configuration.brokerName = "b-test"
+        bridge = try KafkaBridge(configuration: configuration, logger: logger)
         hooks = bridge.makeLoopHooks(loop: 0)
         try await bridge.start(PluginContext(logger: logger, loopCount: 1) { _ in })
     }

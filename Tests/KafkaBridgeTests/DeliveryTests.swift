@@ -34,7 +34,7 @@ struct DeliveryTests {
         #expect(
             record.headers == [
                 "mqtt.topic", "plant/4/temp", "mqtt.clientid", "pump-7", "mqtt.username", "ann", "mqtt.qos", "2", "mqtt.retain", "true",
-                "site", "plant-acme", "content-type", "text/plain", "mqtt.response-topic", "answers", "mqtt.correlation-data", "c-1",
+                "site", "plant-acme", "headwater.hop", "b-test", "content-type", "text/plain", "mqtt.response-topic", "answers", "mqtt.correlation-data", "c-1",
                 "trace", "1", "trace", "2",
             ])
         #expect(test.outcomes.all == [Outcomes.Entry(token: 1, outcome: .fulfilled)])
@@ -82,7 +82,7 @@ struct DeliveryTests {
             #expect(
                 record.headers == [
                     "mqtt.topic", "t/\(index % 2)", "mqtt.clientid", "c\(index % 4)", "mqtt.qos", "\(index % 3)", "mqtt.retain",
-                    index % 5 == 0 ? "true" : "false",
+                    index % 5 == 0 ? "true" : "false", "headwater.hop", "b-test",
                 ])
         }
         await test.stop()

@@ -79,6 +79,7 @@ extension Broker {
             if let opened { try await restore(opened, nodes: nodes) }
             security.begin { new in Self.post(new, to: nodes) }
             for listener in state.withLock({ $0.listeners }) { try await listener.accept() }
+            for plugin in plugins { plugin.brokerStarted() }
         } catch {
             await stop()
             throw error

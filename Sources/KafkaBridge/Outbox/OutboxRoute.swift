@@ -148,13 +148,14 @@ extension OutboxRoute: OutboxOwner {
 /// Whether a route sends: an operator's word, kept over restarts.
 final class RouteControl: Sendable {
     private let paused: Atomic<Bool>
-    private let store: any PluginStore
+    private let store: (any PluginStore)?
     private let key: String
 
-    init(route: String, store: any PluginStore) {
+    /// - Parameter store: `nil`: the word is forgotten with the process.
+    init(route: String, store: (any PluginStore)?) {
         self.store = store
         key = "kafka/paused/\(route)"
-        paused = Atomic(((try? store.value("kafka/paused/\(route)")) ?? nil) != nil)
+        paused = Atomic(((try? store?.value("kafka/paused/\(route)")) ?? nil) != nil)
     }
 
     var isPaused: Bool { paused.load(ordering: .relaxed) }
@@ -162,6 +163,7 @@ final class RouteControl: Sendable {
     /// - Parameter stored: Called on a thread of the store's when a restart will find it so.
     func setPaused(_ isPaused: Bool, stored: @escaping @Sendable () -> Void = {}) {
         paused.store(isPaused, ordering: .relaxed)
+        guard let store else { return stored() }
         store.commit([.set(key: key, value: isPaused ? [1] : [])], completion: stored)
     }
 }
