@@ -155,7 +155,7 @@ enum BrokerOptions {
             "What takes the place of a damaged store. stop: nothing, the broker does not start; restore: the last backup."),
         Option(
             "http.address", .text(meaning: "HOST:PORT or unix:/PATH", word: "off", check: { ListenerAddress.fault(in: $0) }),
-            "Where metrics and health are served. off without an http section; 127.0.0.1:9883 with one that names no address.",
+            "Where metrics and health are served, and `headwater bridge` asks. off without an http section; 127.0.0.1:9883 with one that names no address.",
             get: { $0.http.map { .text(ListenerAddress.text($0.address)) } ?? .none },
             set: { target, value in
                 if case .text(let text) = value, let address = ListenerAddress.parse(text) {

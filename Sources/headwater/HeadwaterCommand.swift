@@ -16,6 +16,6 @@ struct HeadwaterCommand: AsyncParsableCommand {
         version: Version.current,
         subcommands: [
             RunCommand.self, CheckCommand.self, PubCommand.self, SubCommand.self, AclCommand.self, PasswdCommand.self, DbCommand.self,
-            DevKafkaCommand.self, HealthCommand.self,
+            BridgeCommand.self, DevKafkaCommand.self, HealthCommand.self,
         ])
 }

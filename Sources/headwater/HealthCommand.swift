@@ -1,8 +1,5 @@
 import ArgumentParser
 import ConfigFile
-import Headwater
-import NIOCore
-import NIOPosix
 
 /// `headwater health`: asks a running broker, for containers and scripts that have no curl.
 struct HealthCommand: AsyncParsableCommand {
@@ -33,41 +30,18 @@ struct HealthCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let answer: String
-        do {
-            answer = try await exchange()
+        guard let place = ListenerAddress.parse(address) else { throw ExitCode(64) }  // validate() has read it
+        let answer: AdminExchange.Answer
+        do throws(AdminExchange.Fault) {
+            answer = try await AdminExchange(address: place, timeoutSeconds: timeout).get(path)
         } catch {
             StandardStreams.complain("no answer from \(address): \(error)")
             throw ExitCode(1)
         }
-        let parts = answer.split(separator: "\r\n\r\n", maxSplits: 1, omittingEmptySubsequences: false)
-        let status = parts[0].split(separator: " ").dropFirst().first ?? "no status"
-        if parts.count == 2 { _ = StandardStreams.write(Array(parts[1].utf8)) }
-        guard status == "200" else {
-            StandardStreams.complain("\(address)\(path) answered \(status)")
+        _ = StandardStreams.write(answer.body)
+        guard answer.status == 200 else {
+            StandardStreams.complain("\(address)\(path) answered \(answer.status)")
             throw ExitCode(1)
-        }
-    }
-
-    private func exchange() async throws -> String {
-        let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton).connectTimeout(.seconds(Int64(timeout)))
-        let wrap: @Sendable (any Channel) -> EventLoopFuture<NIOAsyncChannel<ByteBuffer, ByteBuffer>> = { channel in
-            channel.eventLoop.makeCompletedFuture { try NIOAsyncChannel(wrappingChannelSynchronously: channel) }
-        }
-        guard let address = ListenerAddress.parse(address) else { throw ExitCode(64) }  // validate() has read it
-        let channel =
-            switch address {
-            case .unix(let path): try await bootstrap.connect(unixDomainSocketPath: path, channelInitializer: wrap)
-            case .tcp(let host, let port): try await bootstrap.connect(host: host, port: port, channelInitializer: wrap)
-            }
-        let deadline = channel.channel.eventLoop.scheduleTask(in: .seconds(Int64(timeout))) { channel.channel.close(promise: nil) }
-        defer { deadline.cancel() }
-        return try await channel.executeThenClose { inbound, outbound in
-            // HTTP/1.0: the end of the connection is the end of the answer.
-            try await outbound.write(ByteBuffer(string: "GET \(path) HTTP/1.0\r\nHost: headwater\r\n\r\n"))
-            var answer = ""
-            for try await part in inbound { answer += String(buffer: part) }
-            return answer
         }
     }
 }

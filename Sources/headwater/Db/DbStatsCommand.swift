@@ -48,15 +48,10 @@ struct DbStatsCommand: AsyncParsableCommand {
         }
         if !figures.backlogs.isEmpty { lines.append("longest queues:") }
         for backlog in figures.backlogs {
-            lines.append("  \(backlog.messages) messages, \(bytes(backlog.bytes)): \(printable(backlog.clientID))")
+            lines.append("  \(backlog.messages) messages, \(bytes(backlog.bytes)): \(StandardStreams.printable(backlog.clientID))")
         }
         return lines
     }
 
     private static func age(_ seconds: Int?) -> String? { seconds.map { "\($0) seconds ago" } }
-
-    /// A client chooses its identifier: control characters in it are not for the operator's terminal.
-    private static func printable(_ text: String) -> String {
-        String(String.UnicodeScalarView(text.unicodeScalars.map { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) ? "?" : $0 }))
-    }
 }
