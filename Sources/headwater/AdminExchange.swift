@@ -1,4 +1,5 @@
 import ConfigFile
+import Glibc
 import Headwater
 import NIOCore
 import NIOPosix
@@ -44,7 +45,7 @@ struct AdminExchange {
         } catch let fault as Fault {
             throw fault
         } catch {
-            throw .noConnection("\(error)")
+            throw .noConnection(Self.reason(error))
         }
         guard let end = answer.firstRange(of: Array("\r\n\r\n".utf8)) else { throw .broken }
         let lines = String(decoding: answer[..<end.lowerBound], as: UTF8.self).split(separator: "\r\n")
@@ -54,6 +55,13 @@ struct AdminExchange {
             guard Int(line.drop { $0 != ":" }.dropFirst().drop { $0 == " " }) == content.count else { throw .broken }
         }
         return Answer(status: status, body: Array(content))
+    }
+
+    /// The system's words, without those of every layer above it.
+    private static func reason(_ error: any Error) -> String {
+        if let failed = error as? NIOConnectionError, let first = failed.connectionErrors.first { return reason(first.error) }
+        if let failed = error as? IOError { return String(cString: strerror(failed.errnoCode)) }
+        return "\(error)"
     }
 
     private func exchange(_ request: [UInt8]) async throws -> [UInt8] {

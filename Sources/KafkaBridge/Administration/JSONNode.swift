@@ -13,7 +13,6 @@ enum JSONNode: Sendable, Equatable {
         let value: JSONNode
     }
 
-
     static func number(_ value: some BinaryInteger) -> JSONNode { .integer(Int64(clamping: value)) }
     static func text(orNull text: String?) -> JSONNode { text.map { .text($0) } ?? .null }
 
