@@ -363,6 +363,8 @@ extension InboundConsumer: ConsumerEvents {
 
     func measured(_ statistics: UnsafeRawBufferPointer) {
         let lags = ProducerStatistics.numbers(after: #""consumer_lag":"#, in: statistics)
-        route.counters.update { $0.lag = lags.reduce(0, +) }
+        // -1 where the group has no place yet, and for a partition that librdkafka makes up.
+        let isKnown = ProducerStatistics.numbers(after: #""consumer_lag":-"#, in: statistics).count < lags.count
+        route.counters.update { $0.lag = isKnown ? lags.reduce(0, +) : nil }
     }
 }
