@@ -62,7 +62,7 @@ extension StoreFigures {
     static var sample: StoreFigures {
         let json = """
             {"directory": "s", "lastTransaction": 1, "sessions": 1, "subscriptions": 0, "queuedMessages": 3, "queuedBytes": 9,
-             "endedSessions": 0, "backlogs": [], "retainedMessages": 0, "messagesStoredOnce": 0, "unfinishedExactlyOnce": 0,
+             "endedSessions": 0, "backlogs": [], "outboxes": [], "retainedMessages": 0, "messagesStoredOnce": 0, "unfinishedExactlyOnce": 0,
              "fileBytes": 1, "diskBytes": 1, "mapBytes": 1, "pageBytes": 4096, "usedPages": 1, "freePages": 0, "unreadableRecords": 0}
             """
         return try! JSONDecoder().decode(StoreFigures.self, from: Data(json.utf8))

@@ -51,7 +51,7 @@ struct DbStatsCommand: AsyncParsableCommand {
             lines.append("  \(backlog.messages) messages, \(bytes(backlog.bytes)): \(StandardStreams.printable(backlog.clientID))")
         }
         if !figures.outboxes.isEmpty { lines.append("outbox:") }
-        for outbox in figures.outboxes { lines.append("  \(outbox.entries) entries, \(bytes(outbox.bytes)): \(printable(outbox.name))") }
+        for outbox in figures.outboxes { lines.append("  \(outbox.entries) entries, \(bytes(outbox.bytes)): \(StandardStreams.printable(outbox.name))") }
         return lines
     }
 
