@@ -154,9 +154,10 @@ final class TransactionalKafkaProducer: TransactionalProducer {
     private func takeReports(waitMilliseconds: Int32) throws(ProducerFault) {
         let deadline = Self.now + UInt64(waitMilliseconds)
         while unreported > 0 {
-            // With reports as events, flush only stops librdkafka from waiting for fuller batches.
+            // With reports as events, flush only stops librdkafka from waiting for fuller batches, and wakes its threads: one that has
+            // waited for a partition to be part of the transaction sleeps until then.
             rd_kafka_flush(client.client, 1)
-            takeEvents(waitMilliseconds: 20)
+            takeEvents(waitMilliseconds: 2)
             if let fault = ProducerFault(fatalErrorOf: client.client) { throw fault }
             if unreported > 0, Self.now >= deadline { throw .retriable("\(unreported) records are not acknowledged") }
         }
