@@ -207,7 +207,7 @@ import Testing
                     try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton).connect(host: "127.0.0.1", port: port).get())
             }
             #expect(try await HTTPExchange.send("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", port: port) == "")
-            for channel in open { try await channel.close() }
+            for channel in open { try? await channel.close() }  // on a slow machine the server may have let the first ones go
             var status = 0
             for _ in 0..<100 where status != 200 {
                 if let answer = try? await HTTPExchange.send("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", port: port),

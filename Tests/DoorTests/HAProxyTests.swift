@@ -24,6 +24,8 @@ struct HAProxyTests {
                         maxconn 200
                     defaults
                         mode tcp
+                        # A server that closes while the header is being sent would be asked again, and each refusal counted.
+                        retries 0
                         timeout connect 5s
                         timeout client 30s
                         timeout server 30s

@@ -146,6 +146,47 @@ struct OutboxDeliveryTests {
         await test.stop()
     }
 
+    @Test("a cluster whose name nobody knows, or that speaks another protocol, ends in the outbox; with the right address everything is there")
+    func wrongAddress() async throws {
+        let test = try OutboxUnderTest()
+        // A name that can't be resolved (RFC 6761), TLS where there is none, a port where nothing listens.
+        for (life, address) in ["kafka.invalid:9092", "ssl://\(test.bootstrapServers)", "127.0.0.1:9"].enumerated() {
+            test.address = address
+            if address.hasPrefix("ssl") { test.route = { $0.delivery.properties = ["security.protocol": "SSL", "enable.ssl.certificate.verification": "false"] } }
+            try await test.start()
+            let device = try await test.device()
+            for number in 0..<20 { try await device.publish(OutboxUnderTest.reading(life * 20 + number)) }
+            #expect(test.figures.outbox == (life + 1) * 20 && test.figures.isBalanced)
+            await test.stop()
+            test.route = { _ in }
+        }
+        test.address = nil
+        try await test.start()
+        try await test.drained()
+        #expect(try test.payloads() == (0..<60).map(String.init))
+        await test.stop()
+    }
+
+    @Test("hostile user properties become headers or a dead letter, and what is behind them goes on")
+    func hostileProperties() async throws {
+        let test = try OutboxUnderTest()
+        try await test.start()
+        let device = try await test.device()
+        let many = (0..<1_000).map { UserProperty("\u{1F980} \($0) mqtt.topic", String(repeating: "\u{00E9}", count: 20)) }
+        let forged = [UserProperty("mqtt.topic", "other"), UserProperty("", ""), UserProperty("dead-letter.reason", "none"), UserProperty("headwater.hop", "me")]
+        let huge = (0..<30).map { UserProperty("h\($0)", String(repeating: "x", count: 65_000)) }
+        for (number, properties) in [many, forged, huge, []].enumerated() {
+            try await device.publish(OutboxUnderTest.reading(number, properties: properties))
+        }
+        try await test.drained()
+        let records = try test.records()
+        #expect(records.map(\.payload) == ["0", "1", "3"])
+        #expect(records[0].header("\u{1F980} 999 mqtt.topic") == String(repeating: "\u{00E9}", count: 20))
+        #expect(records[1].header("mqtt.topic") == "telemetry/pump-7/temperature" && records[1].header("headwater.hop") != "me")
+        #expect(test.figures.dead == ["too_large": 1] && test.outbox.deadLetters.figures.entries == 1)
+        await test.stop()
+    }
+
     @Test("queues of shards that a route has no more are drained, and a key stays in one queue")
     func fewerShards() async throws {
         let test = try OutboxUnderTest(RouteDelivery(outbox: RouteOutbox(shards: 4)))

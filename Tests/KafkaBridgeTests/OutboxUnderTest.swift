@@ -17,6 +17,8 @@ final class OutboxUnderTest {
     private(set) var harness: BrokerHarness!
     private(set) var bridge: KafkaBridge!
     var loops = 1
+    /// In place of the cluster's.
+    var address: String?
     var delivery: RouteDelivery
     var moreRoutes: [KafkaRoute] = []
     var moreClusters: [KafkaCluster] = []
@@ -43,7 +45,7 @@ final class OutboxUnderTest {
         made.delivery = delivery
         try route(&made)
         let main = KafkaCluster(
-            name: "main", bootstrapServers: bootstrapServers, properties: ["reconnect.backoff.max.ms": "200", "linger.ms": "2"])
+            name: "main", bootstrapServers: address ?? bootstrapServers, properties: ["reconnect.backoff.max.ms": "200", "linger.ms": "2"])
         let bridge = try KafkaBridge(
             configuration: KafkaConfiguration(clusters: [main] + moreClusters, routes: [made] + moreRoutes), flushSeconds: 5, logger: logger)
         self.bridge = bridge

@@ -14,22 +14,22 @@ import Musl
 /// Owned by its thread. An entry leaves the store for one of three reasons alone: Kafka has acknowledged it, it is among the dead
 /// letters, or the route's own bounds drop it; each is counted. Everything else ends with the entry where it is.
 final class OutboxShipper: OutboxShipping {
-    private let outbox: OutboxRoute
-    private let shard: OutboxShard
-    private let reporter: ShipReporter
+    let outbox: OutboxRoute
+    let shard: OutboxShard
+    let reporter: ShipReporter
     private let bootstrapServers: String
     private let flushMilliseconds: UInt64
     private let schema: (any RecordConversion)?
 
-    private var client: KafkaClient?
+    var client: KafkaClient?
     private var topics: [String: OpaquePointer] = [:]
-    private var window: OutboxWindow
+    var window: OutboxWindow
     private var page = RecordPage()
     private var messages = [UnsafePointer<rd_kafka_message_t>?](repeating: nil, count: 512)
     /// Entries that go to the dead letters, with the reason.
-    private var deaths: [UInt64: Death] = [:]
+    var deaths: [UInt64: Death] = [:]
     /// Those of them that nothing has been done about.
-    private var unburied: [UInt64] = []
+    var unburied: [UInt64] = []
     private var removedUpTo: UInt64 = 0
     private var isRemoving = false
     private var lastRemoval: UInt64 = 0
@@ -40,7 +40,7 @@ final class OutboxShipper: OutboxShipping {
     private var sendNotBefore: UInt64 = 0
     private var stopDeadline: UInt64?
 
-    private struct Death {
+    struct Death {
         let reason: String
         let text: String
         var schema: String?
@@ -62,7 +62,7 @@ final class OutboxShipper: OutboxShipping {
     private static let stuckMilliseconds: UInt64 = 5_000
     /// How long the dead-letter topic may keep silent about a record while the cluster acknowledges others: then it is kept here, so that
     /// it holds up nobody's removal.
-    private static let deadLetterPatience: UInt64 = 30_000
+    static let deadLetterPatience: UInt64 = 30_000
 
     init(
         _ outbox: OutboxRoute, shard: OutboxShard, bootstrapServers: String, flushSeconds: Int, reporter: ShipReporter
@@ -132,7 +132,7 @@ final class OutboxShipper: OutboxShipping {
         client.destroy()
     }
 
-    private func topic(_ name: UnsafeRawBufferPointer, of client: KafkaClient) -> OpaquePointer? {
+    func topic(_ name: UnsafeRawBufferPointer, of client: KafkaClient) -> OpaquePointer? {
         let name = String(decoding: name, as: UTF8.self)
         if let known = topics[name] { return known }
         guard topics.count < outbox.cluster.maxTopics else { return nil }
@@ -328,7 +328,7 @@ final class OutboxShipper: OutboxShipping {
         }
     }
 
-    private func ended(_ sequence: UInt64, _ ending: RouteBalance.Ending, _ outcome: PublishOutcome) {
+    func ended(_ sequence: UInt64, _ ending: RouteBalance.Ending, _ outcome: PublishOutcome) {
         guard let entry = window.handled(sequence) else { return }
         deaths[sequence] = nil
         outbox.balance.ended(
@@ -339,97 +339,6 @@ final class OutboxShipper: OutboxShipping {
     private func drop(_ sequence: UInt64, bytes: Int, _ reason: RouteBalance.DropReason) {
         _ = window.read(sequence, bytes: bytes, receivedUnixMilliseconds: MessageClock.now.unixMilliseconds, tenant: "")
         ended(sequence, .dropped(reason), .fulfilled)
-    }
-
-    // MARK: Dead letters
-
-    private func die(_ sequence: UInt64, _ death: Death) {
-        window.dying(sequence)
-        deaths[sequence] = death
-        unburied.append(sequence)
-    }
-
-    /// Sends what can't be sent to the dead-letter topic, or keeps it here.
-    private func bury() {
-        keepForgotten()
-        let waiting = unburied
-        unburied = []
-        for sequence in waiting {
-            guard let death = deaths[sequence] else { continue }
-            guard let (record, received) = shard.queue.record(sequence) else {
-                ended(sequence, .dropped(.damaged), .fulfilled)
-                continue
-            }
-            if let dead = outbox.deadLetter(of: record, reason: death.reason, text: death.text, schema: death.schema) {
-                switch sendDead(dead, sequence) {
-                case .acknowledged:
-                    deaths[sequence]?.sentAt = MessageClock.now.monotonicMilliseconds
-                    continue
-                case .again:
-                    unburied.append(sequence)
-                    continue
-                case .failed(let failure): reporter.log(.warning, "the dead-letter topic refuses a record: \(failure.rawValue)")
-                }
-            }
-            keep(record, sequence, receivedUnixMilliseconds: received, death)
-        }
-    }
-
-    private func keepForgotten() {
-        guard !deaths.isEmpty, reporter.status.health.condition == .up else { return }
-        let now = MessageClock.now.monotonicMilliseconds
-        for (sequence, death) in deaths {
-            guard let sentAt = death.sentAt, now > sentAt + Self.deadLetterPatience, let (record, received) = shard.queue.record(sequence) else { continue }
-            deaths[sequence]?.sentAt = nil
-            keep(record, sequence, receivedUnixMilliseconds: received, death)
-        }
-    }
-
-    private func sendDead(_ record: OutboxRecord, _ sequence: UInt64) -> DeliveryVerdict {
-        guard let client, let topic = Array(record.topic.utf8).withUnsafeBytes({ self.topic($0, of: client) }) else { return .again }
-        let headers: OpaquePointer = rd_kafka_headers_new(record.headers.count)
-        for header in record.headers {
-            _ = header.value.withUnsafeBytes { rd_kafka_header_add(headers, header.name, header.name.utf8.count, $0.baseAddress, $0.count) }
-        }
-        // An empty value needs an address: none at all would be a tombstone.
-        let error = (record.value + [0]).withUnsafeBytes { value in
-            (record.key ?? []).withUnsafeBytes { key in
-                headwater_produce(
-                    client.client, topic, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, record.key == nil ? nil : key.baseAddress, key.count,
-                    value.baseAddress, value.count - 1, record.timestamp, headers, UnsafeMutableRawPointer(bitPattern: UInt(sequence)))
-            }
-        }
-        if error != RD_KAFKA_RESP_ERR_NO_ERROR { rd_kafka_headers_destroy(headers) }
-        return DeliveryVerdict(error)
-    }
-
-    private func reportedDead(_ sequence: UInt64, _ verdict: DeliveryVerdict) {
-        guard let death = deaths[sequence] else { return }
-        switch verdict {
-        case .acknowledged:
-            reporter.log(.warning, "record went to the dead letters: \(death.text)", reason: death.reason)
-            ended(sequence, .dead(death.reason), .fulfilled)
-        case .again:
-            deaths[sequence]?.sentAt = nil
-            unburied.append(sequence)
-        case .failed(let failure):
-            reporter.log(.warning, "the dead-letter topic refuses a record: \(failure.rawValue)")
-            guard let (record, received) = shard.queue.record(sequence) else { return ended(sequence, .dropped(.damaged), .fulfilled) }
-            keep(record, sequence, receivedUnixMilliseconds: received, death)
-        }
-    }
-
-    private func keep(_ record: OutboxRecord, _ sequence: UInt64, receivedUnixMilliseconds: Int64, _ death: Death) {
-        let changes = outbox.burial(
-            of: record, sequence: sequence, receivedUnixMilliseconds: receivedUnixMilliseconds, in: shard, reason: death.reason,
-            text: death.text)
-        let (shard, reason) = (shard, death.reason)
-        shard.store.commit(changes) { shard.tell { $0.buried(sequence, reason: reason) } }
-    }
-
-    func buried(_ sequence: UInt64, reason: String) {
-        reporter.log(.warning, "record is kept among the local dead letters: \(deaths[sequence]?.text ?? reason)", reason: reason)
-        ended(sequence, .dead(reason), .fulfilled)
     }
 
     // MARK: Removing
