@@ -65,7 +65,7 @@ final class KafkaProducer: Sendable {
         let client = try KafkaClient(cluster: cluster, bootstrapServers: bootstrapServers)
         state.withLock { $0.phase = .running }
         install(client)
-        let thread = ReportThread(name: "kafka-\(cluster.name)") { [self] in
+        let thread = BridgeThread(name: "kafka-\(cluster.name)") { [self] in
             let loop = ReportLoop(producer: self, client: client, bootstrapServers: bootstrapServers)
             loop.run()
         }

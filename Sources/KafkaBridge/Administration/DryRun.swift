@@ -13,7 +13,7 @@ struct DryRun {
         guard outbox?.schema != nil else { return text(samples) }
         // The registry may be asked, and waited for: not on a thread of the shared pool.
         return await withCheckedContinuation { continuation in
-            ReportThread(name: "dry-run") { continuation.resume(returning: text(samples)) }.start()
+            BridgeThread(name: "dry-run") { continuation.resume(returning: text(samples)) }.start()
         }
     }
 

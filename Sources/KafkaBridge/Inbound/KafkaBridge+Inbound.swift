@@ -9,7 +9,7 @@ extension KafkaBridge {
         for (route, address) in startableInbound {
             guard route.begins() else { continue }
             let seconds = flushSeconds
-            ReportThread(name: "read-\(route.configuration.name)") {
+            BridgeThread(name: "read-\(route.configuration.name)") {
                 InboundConsumer(route, bootstrapServers: address, flushSeconds: seconds).run()
             }.start()
         }

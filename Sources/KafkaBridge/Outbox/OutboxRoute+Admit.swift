@@ -26,10 +26,10 @@ extension OutboxRoute {
         let tail = frame.tail(of: message)
         let tenant = message.publisher?.tenant ?? ""
         let bytes = RecordPage.charge(head: frame.head.count + tail.count, value: frame.value?.count ?? message.payloadLength)
-        let (isTaken, isFull) = balance.admit(bytes: bytes, tenant: tenant.isEmpty ? nil : tenant, outbox: configuration.delivery.outbox)
-        guard isTaken else { return configuration.delivery.outbox.overflow == .refuse ? .refused : .dropped }
+        let (isTaken, isFull) = balance.admit(bytes: bytes, tenant: tenant.isEmpty ? nil : tenant, outbox: bounds)
+        guard isTaken else { return bounds.overflow == .refuse ? .refused : .dropped }
         let shard = shard(for: frame.key, of: message)
-        if isFull, configuration.delivery.outbox.overflow == .slow {
+        if isFull, bounds.overflow == .slow {
             publishOutbox.slow(for: shard.queue)
             slows(tenant)
         }

@@ -8,6 +8,9 @@ import Synchronization
 /// Sendable: shared by the event loops, which admit messages, and the shipping threads, which take them out.
 final class OutboxRoute: Sendable {
     let route: Route
+    let configuration: KafkaRoute
+    /// The configuration's, asked for with each message.
+    let bounds: RouteOutbox
     let cluster: KafkaCluster
     let store: any PluginStore
     /// Those that messages go to come first; behind them queues that an earlier configuration has filled and that only drain.
@@ -24,10 +27,10 @@ final class OutboxRoute: Sendable {
     private let slowedTenants = Mutex<Set<String>>([])
     private let brokerName: String
 
-    var configuration: KafkaRoute { route.configuration }
-
     init(_ route: Route, schema: SchemaConversion? = nil, cluster: KafkaCluster, store: any PluginStore, brokerName: String, logger: Logger) {
         self.route = route
+        configuration = route.configuration
+        bounds = route.configuration.delivery.outbox
         self.schema = schema
         self.cluster = cluster
         self.store = store
@@ -63,7 +66,7 @@ final class OutboxRoute: Sendable {
 
     /// - Parameter bytes: The record's key; the MQTT topic of one without.
     func shard(of bytes: UnsafeRawBufferPointer) -> OutboxShard {
-        let count = configuration.delivery.outbox.shards
+        let count = bounds.shards
         guard count > 1 else { return shards[0] }
         var hash: UInt32 = 2_166_136_261
         for byte in bytes { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
@@ -74,13 +77,12 @@ final class OutboxRoute: Sendable {
 
     /// Publishers of this tenant are stopped until `releaseIfRoom`.
     func slows(_ tenant: String) {
-        if configuration.delivery.outbox.maxBytesPerTenant != nil, !tenant.isEmpty { slowedTenants.withLock { _ = $0.insert(tenant) } }
+        if bounds.maxBytesPerTenant != nil, !tenant.isEmpty { slowedTenants.withLock { _ = $0.insert(tenant) } }
         isSlowing.store(true, ordering: .releasing)
     }
 
     /// Called by the shipping threads after something has left. Those who still have no room are stopped again at their next message.
     func releaseIfRoom() {
-        let bounds = configuration.delivery.outbox
         guard isSlowing.load(ordering: .acquiring), balance.isBelow(0.9, of: bounds) else { return }
         if let limit = bounds.maxBytesPerTenant {
             let mayGo = slowedTenants.withLock { slowed in
@@ -98,7 +100,6 @@ final class OutboxRoute: Sendable {
 
     /// Why an entry that is next to be sent is not; `nil`: it is.
     func reasonToDrop(_ view: RecordFrameView) -> RouteBalance.DropReason? {
-        let bounds = configuration.delivery.outbox
         if let age = bounds.maxAgeSeconds, MessageClock.now.unixMilliseconds - view.receivedUnixMilliseconds > Int64(age) * 1000 { return .expired }
         if bounds.overflow == .dropOldest, let limit = bounds.maxBytesPerTenant, !view.tenant.isEmpty,
             balance.outboxBytes(ofTenant: String(decoding: view.tenant, as: UTF8.self)) >= limit
@@ -110,7 +111,7 @@ final class OutboxRoute: Sendable {
 
     /// Whether the oldest have to go, by the route's policy.
     var isOverfull: Bool {
-        configuration.delivery.outbox.overflow == .dropOldest && !balance.isBelow(1, of: configuration.delivery.outbox)
+        bounds.overflow == .dropOldest && !balance.isBelow(1, of: bounds)
     }
 
     // MARK: Dead letters

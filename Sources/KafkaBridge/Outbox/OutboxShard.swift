@@ -17,7 +17,7 @@ final class OutboxShard: Sendable {
         var holds: [UInt64: PublishHold] = [:]
         var wake: (@Sendable () -> Void)?
         /// What the store has done for the thread.
-        var committed: [@Sendable (any OutboxShipping) -> Void] = []
+        var done: [Done] = []
         var isStopping = false
         var isStopped = false
         var waiters: [CheckedContinuation<Void, Never>] = []
@@ -58,9 +58,16 @@ final class OutboxShard: Sendable {
         }
     }
 
-    /// Runs `body` on the shipping thread, soon.
-    func tell(_ body: @escaping @Sendable (any OutboxShipping) -> Void) {
-        state.withLock { $0.committed.append(body) }
+    /// What the store has done, for the shipping thread.
+    enum Done {
+        /// Entries up to this one are removed.
+        case removed(upTo: UInt64)
+        /// The entry is among the local dead letters.
+        case buried(UInt64, reason: String)
+    }
+
+    func tell(_ done: Done) {
+        state.withLock { $0.done.append(done) }
         wakeUp()
     }
 
@@ -78,17 +85,17 @@ final class OutboxShard: Sendable {
     /// - Returns: `false`: there is something to do already.
     func fallsAsleep(whenNothingFrom sequence: UInt64) -> Bool {
         isAsleep.store(true, ordering: .sequentiallyConsistent)
-        let isIdle = queue.figures.nextSequence <= sequence && state.withLock { $0.committed.isEmpty }
+        let isIdle = queue.figures.nextSequence <= sequence && state.withLock { $0.done.isEmpty }
         if !isIdle { isAsleep.store(false, ordering: .sequentiallyConsistent) }
         return isIdle
     }
 
     func wokeUp() { isAsleep.store(false, ordering: .sequentiallyConsistent) }
 
-    func takeCommitted() -> [@Sendable (any OutboxShipping) -> Void] {
+    func takeDone() -> [Done] {
         state.withLock { state in
-            defer { state.committed = [] }
-            return state.committed
+            defer { state.done = [] }
+            return state.done
         }
     }
 
@@ -124,12 +131,4 @@ final class OutboxShard: Sendable {
         }
         for waiter in waiters { waiter.resume() }
     }
-}
-
-/// The thread's side of what others tell a shard's thread.
-protocol OutboxShipping: AnyObject {
-    /// Entries up to this one are removed from the store.
-    func removed(upTo sequence: UInt64)
-    /// The entry is among the local dead letters.
-    func buried(_ sequence: UInt64, reason: String)
 }

@@ -86,7 +86,7 @@ extension OutboxShipper {
             of: record, sequence: sequence, receivedUnixMilliseconds: receivedUnixMilliseconds, in: shard, reason: death.reason,
             text: death.text)
         let (shard, reason) = (shard, death.reason)
-        shard.store.commit(changes) { shard.tell { $0.buried(sequence, reason: reason) } }
+        shard.store.commit(changes) { shard.tell(.buried(sequence, reason: reason)) }
     }
 
     func buried(_ sequence: UInt64, reason: String) {

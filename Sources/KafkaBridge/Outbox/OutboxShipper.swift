@@ -13,7 +13,7 @@ import Musl
 ///
 /// Owned by its thread. An entry leaves the store for one of three reasons alone: Kafka has acknowledged it, it is among the dead
 /// letters, or the route's own bounds drop it; each is counted. Everything else ends with the entry where it is.
-final class OutboxShipper: OutboxShipping {
+final class OutboxShipper {
     let outbox: OutboxRoute
     let shard: OutboxShard
     let reporter: ShipReporter
@@ -85,7 +85,12 @@ final class OutboxShipper: OutboxShipping {
             outbox.releaseIfRoom()
             reporter.ticked(waiting: window.sentCount + window.toSendCount, now: now)
             wait(isBusy: isBusy)
-            for body in shard.takeCommitted() { body(self) }
+            for done in shard.takeDone() {
+                switch done {
+                case .removed(let sequence): removed(upTo: sequence)
+                case .buried(let sequence, let reason): buried(sequence, reason: reason)
+                }
+            }
             if isFatal { replaceClient() }
             if isDone() { break }
         }
@@ -163,7 +168,7 @@ final class OutboxShipper: OutboxShipping {
 
     /// Where the oldest are dropped, most of them must not be with librdkafka.
     private var maxInFlightBytes: Int {
-        let bounds = outbox.configuration.delivery.outbox
+        let bounds = outbox.bounds
         return bounds.overflow == .dropOldest ? min(Self.maxInFlightBytes, bounds.maxBytes / 4) : Self.maxInFlightBytes
     }
 
@@ -349,7 +354,7 @@ final class OutboxShipper: OutboxShipping {
         isRemoving = true
         lastRemoval = now
         let (shard, cursor) = (shard, window.cursor)
-        shard.store.commit([.removeEntries(queue: shard.queue.number, upTo: cursor)]) { shard.tell { $0.removed(upTo: cursor) } }
+        shard.store.commit([.removeEntries(queue: shard.queue.number, upTo: cursor)]) { shard.tell(.removed(upTo: cursor)) }
     }
 
     private func removeAhead(now: UInt64) {
@@ -358,10 +363,10 @@ final class OutboxShipper: OutboxShipping {
         guard !ahead.isEmpty else { return }
         isRemoving = true
         let (shard, queue, cursor) = (shard, shard.queue.number, removedUpTo)
-        shard.store.commit(ahead.map { .removeEntry(queue: queue, $0) }) { shard.tell { $0.removed(upTo: cursor) } }
+        shard.store.commit(ahead.map { .removeEntry(queue: queue, $0) }) { shard.tell(.removed(upTo: cursor)) }
     }
 
-    func removed(upTo sequence: UInt64) {
+    private func removed(upTo sequence: UInt64) {
         removedUpTo = max(removedUpTo, sequence)
         isRemoving = false
     }

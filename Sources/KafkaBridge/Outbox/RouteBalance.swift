@@ -46,6 +46,7 @@ final class RouteBalance: Sendable {
     private let state = Mutex(State())
 
     var figures: Figures { state.withLock { $0.figures } }
+    var outboxCount: Int { state.withLock { $0.figures.outbox } }
     func outboxBytes(ofTenant tenant: String) -> Int { state.withLock { $0.tenantBytes[tenant] ?? 0 } }
 
     /// What the store had at the start.

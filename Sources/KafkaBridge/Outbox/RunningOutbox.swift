@@ -22,7 +22,7 @@ final class RunningOutbox: Sendable {
     func start() {
         for (number, shard) in outbox.shards.enumerated() {
             let (outbox, reporter, servers, seconds) = (outbox, reporters[number], bootstrapServers, flushSeconds)
-            ReportThread(name: "ship-\(outbox.configuration.name)") {
+            BridgeThread(name: "ship-\(outbox.configuration.name)") {
                 guard outbox.configuration.delivery.level != .exactlyOnce else {
                     return TransactionalShipping(
                         outbox, shard: shard, bootstrapServers: servers, flushSeconds: seconds, reporter: reporter

@@ -1,22 +1,18 @@
+import Dispatch
 import Logging
 import MQTTModel
 import PluginAPI
 
-#if canImport(Glibc)
-import Glibc
-#elseif canImport(Musl)
-import Musl
-#endif
-
 /// Ships one queue of an exactly-once route: drives the `ExactlyOnceShipper`, and says what comes of it. Owned by its thread.
-final class TransactionalShipping: OutboxShipping {
+final class TransactionalShipping {
     private let outbox: OutboxRoute
     private let shard: OutboxShard
     private let queue: TransactionalQueue
     private let reporter: ShipReporter
     private let flushMilliseconds: UInt64
     private var shipper: ExactlyOnceShipper
-    private let bell = Bell()
+    /// Rung when there is something new to ship.
+    private let bell = DispatchSemaphore(value: 0)
 
     init(_ outbox: OutboxRoute, shard: OutboxShard, bootstrapServers: String, flushSeconds: Int, reporter: ShipReporter) {
         self.outbox = outbox
@@ -43,7 +39,7 @@ final class TransactionalShipping: OutboxShipping {
     }
 
     func run() {
-        shard.wakes { [bell] in bell.ring() }
+        shard.wakes { [bell] in bell.signal() }
         var stopDeadline: UInt64?
         while true {
             let now = MessageClock.now.monotonicMilliseconds
@@ -51,7 +47,7 @@ final class TransactionalShipping: OutboxShipping {
             let step = shipper.step(now: now)
             let isIdle = take(step, now: now)
             outbox.releaseIfRoom()
-            reporter.ticked(waiting: outbox.control.isPaused ? 0 : outbox.balance.figures.outbox, now: now)
+            reporter.ticked(waiting: outbox.control.isPaused ? 0 : outbox.balance.outboxCount, now: now)
             if shard.isStopping {
                 if stopDeadline == nil { stopDeadline = now + flushMilliseconds }
                 // It is stored: where Kafka does not take it, there is nothing to wait for.
@@ -59,12 +55,11 @@ final class TransactionalShipping: OutboxShipping {
             }
             guard isIdle else { continue }
             if case .trouble(_, let retryAt) = step {
-                bell.wait(milliseconds: Int(min(retryAt > now ? retryAt - now : 0, 200)))
+                _ = bell.wait(timeout: .now() + .milliseconds(Int(min(retryAt > now ? retryAt - now : 0, 200))))
             } else if shard.fallsAsleep(whenNothingFrom: queue.nextSequence) || outbox.control.isPaused {
-                bell.wait(milliseconds: 100)
+                _ = bell.wait(timeout: .now() + .milliseconds(100))
                 shard.wokeUp()
             }
-            for body in shard.takeCommitted() { body(self) }
         }
         shipper.stop()
         shard.ended()
@@ -109,33 +104,5 @@ final class TransactionalShipping: OutboxShipping {
                     + "\(outbox.transactionalID(of: shard)): give each its own store")
         case .outbox(let fault): reporter.log(.warning, "the outbox waits: \(fault)")
         }
-    }
-
-    // The store tells this thread nothing: it waits for what it asks.
-    func removed(upTo sequence: UInt64) {}
-    func buried(_ sequence: UInt64, reason: String) {}
-}
-
-/// Wakes one thread that waits for a while.
-private final class Bell: @unchecked Sendable {
-    // @unchecked: a POSIX semaphore is made for several threads; it is initialised before any other uses it.
-    private let semaphore = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
-
-    init() { sem_init(semaphore, 0, 0) }
-
-    deinit {
-        sem_destroy(semaphore)
-        semaphore.deallocate()
-    }
-
-    func ring() { sem_post(semaphore) }
-
-    func wait(milliseconds: Int) {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        time.tv_nsec += milliseconds % 1000 * 1_000_000
-        time.tv_sec += milliseconds / 1000 + time.tv_nsec / 1_000_000_000
-        time.tv_nsec %= 1_000_000_000
-        while sem_timedwait(semaphore, &time) != 0, errno == EINTR {}
     }
 }

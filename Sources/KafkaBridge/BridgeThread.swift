@@ -7,7 +7,7 @@ import Musl
 #endif
 
 /// A thread of its own for a call that waits in C, where a task would block a thread of the shared pool.
-struct ReportThread {
+struct BridgeThread {
     /// At most 15 bytes are shown by the system.
     let name: String
     let body: @Sendable () -> Void
