@@ -109,6 +109,20 @@ extension ConfigurationReader {
         return registry
     }
 
+    /// The cluster that an entry names, or the only one; `nil` after it has been reported that there is none.
+    mutating func cluster(named name: String?, of clusters: Set<String>, place: String, _ found: [String: Found], _ node: Node) -> String? {
+        guard let cluster = name ?? (clusters.count == 1 ? clusters.first : nil) else {
+            report("\(place) needs a cluster: one of \(clusters.sorted().joined(separator: ", "))", at: node)
+            return nil
+        }
+        guard clusters.contains(cluster) else {
+            let near = Suggestion.text(for: cluster, in: clusters.sorted())
+            report("\(place): no cluster is named \(OptionType.shown(cluster))\(near)", at: found["cluster"]?.value ?? node)
+            return nil
+        }
+        return cluster
+    }
+
     /// Properties with their references followed.
     mutating func properties(
         _ fields: [OptionField], place: String, owner: String, _ found: [String: Found], environment: [String: String],
@@ -141,13 +155,7 @@ extension ConfigurationReader {
         let texts = entry.filter.map { [$0] } ?? entry.filters
         if texts.isEmpty { report("\(place) needs a filter, as in filter: telemetry/#", at: node) }
         if entry.topic == nil { report("\(place) needs a topic, the Kafka topic of its records", at: node) }
-        let cluster = entry.cluster ?? (clusters.count == 1 ? clusters.first : nil)
-        if let cluster, !clusters.contains(cluster) {
-            let near = Suggestion.text(for: cluster, in: clusters.sorted())
-            report("\(place): no cluster is named \(OptionType.shown(cluster))\(near)", at: found["cluster"]?.value ?? node)
-        } else if cluster == nil {
-            report("\(place) needs a cluster: one of \(clusters.sorted().joined(separator: ", "))", at: node)
-        }
+        let cluster = cluster(named: entry.cluster, of: clusters, place: place, found, node)
         if entry.timestamp == "received", entry.timestampUnit != .milliseconds {
             report("\(place).timestamp_unit is for timestamp: payload.FIELD alone", at: found["timestamp_unit"]?.key ?? node)
         }

@@ -35,13 +35,7 @@ extension ConfigurationReader {
         guard diagnostics.count == known else { return nil }
         if entry.topics.isEmpty { report("\(place) needs topics, as in topics: [commands]", at: node) }
         if entry.topic == nil { report("\(place) needs a topic, the MQTT topic of its messages, as in topic: commands/${key}", at: node) }
-        let cluster = entry.cluster ?? (clusters.count == 1 ? clusters.first : nil)
-        if let cluster, !clusters.contains(cluster) {
-            let near = Suggestion.text(for: cluster, in: clusters.sorted())
-            report("\(place): no cluster is named \(OptionType.shown(cluster))\(near)", at: found["cluster"]?.value ?? node)
-        } else if cluster == nil {
-            report("\(place) needs a cluster: one of \(clusters.sorted().joined(separator: ", "))", at: node)
-        }
+        let cluster = cluster(named: entry.cluster, of: clusters, place: place, found, node)
         let name = entry.name ?? "inbound-\(index + 1)"
         let properties = properties(
             entry.properties, place: place, owner: "inbound.\(name)", found, environment: environment, secrets: &secrets)

@@ -1,3 +1,4 @@
+import Encodings
 import MQTTModel
 
 /// The value of a record with `RecordValue.json`: the message as one JSON object, for consumers that do not read headers.
@@ -39,7 +40,7 @@ enum JSONEnvelope {
                 out += bytes
             } else {
                 out += #"],"payload_base64":""#.utf8
-                Base64.append(bytes, to: &out)
+                out += Base64.encode(bytes, .standard).utf8
                 out.append(UInt8(ascii: "\""))
             }
         }
@@ -53,21 +54,6 @@ enum JSONEnvelope {
             out += "null".utf8
             return
         }
-        out.append(UInt8(ascii: "\""))
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "\""), UInt8(ascii: "\\"): out += [UInt8(ascii: "\\"), byte]
-            case 0x0A: out += #"\n"#.utf8
-            case 0x0D: out += #"\r"#.utf8
-            case 0x09: out += #"\t"#.utf8
-            case 0..<0x20:
-                out += #"\u00"#.utf8
-                out += [hexDigits[Int(byte >> 4)], hexDigits[Int(byte & 15)]]
-            default: out.append(byte)
-            }
-        }
-        out.append(UInt8(ascii: "\""))
+        JSONWriter.quote(text, into: &out)
     }
-
-    private static let hexDigits = Array("0123456789abcdef".utf8)
 }

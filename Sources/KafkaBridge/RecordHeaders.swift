@@ -13,12 +13,13 @@ final class RecordHeaders: @unchecked Sendable {
     private let ownHop: String?
 
     /// - Parameters:
+    ///   - route: Headers of the route's own.
     ///   - payload: Read for the route's paths.
     ///   - traceparent: Of a trace that begins with the one message, which has none that is passed on.
     ///   - broker: Name of this broker in hop lists; `nil`: the records get none.
-    init(route: KafkaRoute, message: Message, payload: PayloadValues = .unread, traceparent: String? = nil, broker: String? = nil) {
+    init(route: [KafkaRoute.Header], message: Message, payload: PayloadValues = .unread, traceparent: String? = nil, broker: String? = nil) {
         list = rd_kafka_headers_new(8)
-        routeNames = route.headers.map(\.name)
+        routeNames = route.map(\.name)
         // A client's message begins here, whatever its user properties say.
         let mayHavePassedOthers = BridgeIdentity.isOwn(message)
         ownHop = mayHavePassedOthers ? broker : nil
@@ -29,7 +30,7 @@ final class RecordHeaders: @unchecked Sendable {
         }
         Self.add("mqtt.qos", message.qos.description, to: list)
         Self.add("mqtt.retain", message.isRetained ? "true" : "false", to: list)
-        for header in route.headers {
+        for header in route {
             guard let value = header.value.rendered(message, payload) else { continue }
             value.withUnsafeBytes { Self.add(header.name, $0, to: list) }
         }

@@ -56,9 +56,12 @@ struct RecordRenderer: Sendable {
             }
         return RenderedRecord(
             topic: topic, partition: try partition(of: message, payload), key: route.key?.rendered(message, payload),
-            headers: RecordHeaders(route: route, message: message, payload: payload, traceparent: newTraceparent(for: message), broker: identity.name),
+            headers: RecordHeaders(route: route.headers, message: message, payload: payload, traceparent: newTraceparent(for: message), broker: identity.name),
             timestamp: timestamp, value: value, lacksTimestamp: route.timestamp != .received && timestamp == nil)
     }
+
+    /// Headers of a message that can't become a record: what is known of it without the route's templates.
+    func headers(ofRefused message: Message) -> RecordHeaders { RecordHeaders(route: [], message: message, broker: identity.name) }
 
     /// Decimal digits alone; a template that comes out empty leaves the choice to the key, as if there were none.
     private func partition(of message: Message, _ payload: PayloadValues) throws(RecordRefusal) -> Int32? {

@@ -39,6 +39,8 @@ final class Route: Sendable {
             value: rendered.value(of: message))
     }
 
+    func headers(ofRefused message: Message) -> RecordHeaders { renderer.headers(ofRefused: message) }
+
     /// The same with a topic of the producer's.
     func bind(_ message: Message) throws(RecordRefusal) -> RouteBinding {
         let rendered = try render(message)

@@ -1,3 +1,5 @@
+import Encodings
+
 /// Who stands at the other end of a connection, as decided before CONNACK. Immutable; one object per connection,
 /// shared by every message that the connection publishes.
 public final class ClientInfo: Sendable {

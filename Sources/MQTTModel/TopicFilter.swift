@@ -1,3 +1,5 @@
+import Encodings
+
 /// A topic filter that has been checked once (MQTT 5.0 sections 4.7 and 4.8): wildcards in their places, and for
 /// `$share/NAME/FILTER` the share name apart from the filter.
 public struct TopicFilter: Hashable, Sendable, CustomStringConvertible {

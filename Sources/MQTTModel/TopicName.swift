@@ -1,3 +1,5 @@
+import Encodings
+
 /// A topic name that has been checked (MQTT 5.0 section 4.7): not empty, valid UTF-8, no wildcard, at most
 /// 65,535 bytes.
 public struct TopicName: Hashable, Sendable, CustomStringConvertible {

@@ -1,3 +1,4 @@
+import Encodings
 import MQTTModel
 
 /// Names one shared subscription group (`$share/NAME/FILTER`) and the event loop that owns it.

@@ -1,3 +1,4 @@
+import Encodings
 import CAvro
 
 /// Turns JSON into Avro's binary encoding by one schema.

@@ -1,3 +1,4 @@
+import Encodings
 import CAvro
 
 /// Fills one value of libavro's from a JSON document, once.

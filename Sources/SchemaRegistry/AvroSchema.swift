@@ -1,3 +1,5 @@
+import Encodings
+
 /// An Avro schema with its names resolved: types by their index, so that one may contain itself.
 struct AvroSchema: Sendable {
     enum Node: Sendable {

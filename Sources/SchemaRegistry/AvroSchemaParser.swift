@@ -1,3 +1,5 @@
+import Encodings
+
 /// Reads an Avro schema (specification 1.11) and resolves its names, also those of schemas that it refers to.
 ///
 /// A schema comes from a registry, which many may write to: it is bounded in depth and in the number of types, and one whose

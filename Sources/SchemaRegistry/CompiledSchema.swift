@@ -1,3 +1,5 @@
+import Encodings
+
 /// A schema ready for use, its references with it.
 enum CompiledSchema: Sendable {
     case avro(AvroCodec)

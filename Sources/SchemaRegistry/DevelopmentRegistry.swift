@@ -1,3 +1,4 @@
+import Encodings
 import NIOCore
 import NIOHTTP1
 import NIOPosix

@@ -1,3 +1,5 @@
+import Encodings
+
 /// What a development registry keeps, and what it answers: paths, statuses and error codes as Confluent documents its own.
 struct DevelopmentSchemas {
     struct Answer {
@@ -141,7 +143,7 @@ struct DevelopmentSchemas {
             case .json: _ = try JSONSchemaParser.parse(schema.text, references: texts)
             case .protobuf:
                 // Nobody here compiles protobuf's language; Confluent's registry takes the compiled form as well.
-                guard let bytes = Base64.decoded(schema.text) else {
+                guard let bytes = Base64.decode(schema.text.utf8, .standard) else {
                     throw .misconfigured("a development registry takes protobuf schemas as a FileDescriptorProto in base 64")
                 }
                 _ = try ProtobufDescriptor(bytes)

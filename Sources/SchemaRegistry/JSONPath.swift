@@ -1,3 +1,5 @@
+import Encodings
+
 /// Where in a document a fault is: `$.reading.temp`, `$.list[3]`.
 struct JSONPath: CustomStringConvertible {
     enum Step {

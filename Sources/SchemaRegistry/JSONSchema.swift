@@ -1,3 +1,5 @@
+import Encodings
+
 /// A JSON Schema with its keywords found and its references resolved: rules by their index, so that one may contain itself.
 struct JSONSchema: Sendable {
     struct Rules: Sendable {

@@ -1,3 +1,5 @@
+import Encodings
+
 /// Judges one document by a schema, once.
 ///
 /// A schema may ask a great deal of a small document (`anyOf` in `anyOf`, patterns), so what is done is counted, and the count is

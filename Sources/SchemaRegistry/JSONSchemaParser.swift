@@ -1,3 +1,5 @@
+import Encodings
+
 /// Reads a JSON Schema: draft 7, with draft 4's `exclusiveMinimum: true` and draft 2020's `$defs`, `prefixItems`, `dependentRequired`
 /// and `dependentSchemas`. `format`, `unevaluated…` and `$dynamicRef` judge nothing here.
 struct JSONSchemaParser {

@@ -1,3 +1,5 @@
+import Encodings
+
 /// The languages a registry keeps schemas in.
 package enum SchemaFormat: String, Hashable, Sendable, CaseIterable {
     case avro = "AVRO"

@@ -1,3 +1,4 @@
+import Encodings
 import Glibc
 
 /// What was fetched, on disk: a broker that starts while the registry is away knows the schemas of yesterday.

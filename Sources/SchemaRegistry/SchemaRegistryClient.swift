@@ -1,3 +1,4 @@
+import Encodings
 import Dispatch
 import Synchronization
 
@@ -202,7 +203,7 @@ package final class SchemaRegistryClient: Sendable {
         let kept = folder?.read(file, maxBytes: 2 * options.maxBytes)
         let answer: JSONValue
         if let kept { answer = kept } else { answer = try get("/schemas/ids/\(id)?format=serialized") }
-        guard let text = answer["schema"]?.string, let bytes = Base64.decoded(text) else {
+        guard let text = answer["schema"]?.string, let bytes = Base64.decode(text.utf8, .standard) else {
             throw .invalid("the registry doesn't hand out protobuf schema \(id) as a descriptor")
         }
         if kept == nil { folder?.write(file, .members(["schema": .string(text)])) }

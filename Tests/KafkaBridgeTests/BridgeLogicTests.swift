@@ -133,7 +133,7 @@ struct BridgeLogicTests {
         let message = Message(topic: try TopicName("t"), payload: [])
         let binding = RouteBinding(
             route: Route(configuration: configuration, producer: producer, logger: .init(label: "test")), topic: TopicHandle(index: 0), key: nil,
-            headers: RecordHeaders(route: configuration, message: message))
+            headers: RecordHeaders(route: configuration.headers, message: message))
         let record = KafkaRecord(message: message, binding: binding, hold: .alone(PublishCompletion(sink: Outcomes(), token: 0)))
         record.sequence = sequence
         return record

@@ -1,3 +1,4 @@
+import Encodings
 import Testing
 
 @testable import SchemaRegistry
@@ -142,7 +143,7 @@ import Testing
         for one in cases {
             let schema = try #require(one["schema"]?.string)
             let document = try #require(one["document"]?.string)
-            let expected = try #require(one["bytes"]?.string.flatMap(Base64.decoded))
+            let expected = try #require(one["bytes"]?.string.flatMap({ Base64.decode($0.utf8, .standard) }))
             do throws(SchemaFailure) {
                 let bytes = try encode(schema, document)
                 #expect(bytes == expected, "\(schema) \(document)")

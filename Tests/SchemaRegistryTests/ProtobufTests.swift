@@ -1,3 +1,4 @@
+import Encodings
 import Testing
 
 @testable import SchemaRegistry
@@ -6,16 +7,16 @@ import Testing
     @Test("Google's library takes and refuses the same payloads", .enabled(if: ForeignCases.areThere))
     func foreign() throws {
         let cases = try #require(try ForeignCases.lines("protobuf_cases").first)
-        let files = try (cases["files"]?.array ?? []).map { try ProtobufDescriptor(try #require($0.string.flatMap(Base64.decoded))) }
+        let files = try (cases["files"]?.array ?? []).map { try ProtobufDescriptor(try #require($0.string.flatMap({ Base64.decode($0.utf8, .standard) }))) }
         let check = try ProtobufCheck(files: files, messageName: "com.example.Reading")
         #expect(check.indexes == [1])
         for one in cases["valid"]?.array ?? [] {
-            let bytes = try #require(one.string.flatMap(Base64.decoded))
+            let bytes = try #require(one.string.flatMap({ Base64.decode($0.utf8, .standard) }))
             #expect(bytes.check { bytes throws(SchemaFailure) in try check.check(bytes) } == nil)
         }
         var refused = 0
         for one in cases["broken"]?.array ?? [] {
-            let bytes = try #require(one["bytes"]?.string.flatMap(Base64.decoded))
+            let bytes = try #require(one["bytes"]?.string.flatMap({ Base64.decode($0.utf8, .standard) }))
             let fault = bytes.check { bytes throws(SchemaFailure) in try check.check(bytes) }
             #expect((fault == nil) == one["parses"]?.bool, "\(bytes) \(fault?.description ?? "valid")")
             if fault != nil { refused += 1 }

@@ -1,3 +1,4 @@
+import Encodings
 import COpenSSL
 import Foundation
 import Testing

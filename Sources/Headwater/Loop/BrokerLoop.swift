@@ -1,3 +1,4 @@
+import Encodings
 import DequeModule
 import Logging
 import MQTTModel
@@ -14,7 +15,7 @@ import Storage
 /// of the retained messages. Everything here is touched on the loop only; other loops write letters.
 ///
 /// A *tick* is one turn of the event loop: what is to be sent gathers in the connections' output buffers and in the
-/// outboxes, and leaves at the end, letters first, so that what one loop has told a client the other loops know.
+/// letters to other loops, and leaves at the end, letters first, so that what one loop has told a client the other loops know.
 final class BrokerLoop {
     let index: Int
     let nodes: [LoopNode]
@@ -111,8 +112,9 @@ final class BrokerLoop {
     @exclusivity(unchecked) private var touched: [ConnectionHandler] = []
     @exclusivity(unchecked) private var doomed: [ConnectionHandler] = []
     @exclusivity(unchecked) private var resumable: [ConnectionHandler] = []
-    @exclusivity(unchecked) private var outboxes: [[Letter]]
-    @exclusivity(unchecked) private var outboxBytes: [Int]
+    /// Letters that leave at the tick's end, by loop.
+    @exclusivity(unchecked) private var outgoing: [[Letter]]
+    @exclusivity(unchecked) private var outgoingBytes: [Int]
     /// Connections that wait for another loop to catch up, by loop.
     @exclusivity(unchecked) var waitingForLoop: [[ConnectionReference]]
     @exclusivity(unchecked) var deliveriesInTick = 0
@@ -179,8 +181,8 @@ final class BrokerLoop {
         loginLog = LogLimiter(logger: shared.logger, burst: 50, perSecond: 10)
         clientLog = LogLimiter(logger: shared.logger, burst: 2_000, perSecond: 200)
         subscribers = shared.nodes.indices.map { .loop($0) }
-        outboxes = shared.nodes.map { _ in [] }
-        outboxBytes = shared.nodes.map { _ in 0 }
+        outgoing = shared.nodes.map { _ in [] }
+        outgoingBytes = shared.nodes.map { _ in 0 }
         waitingForLoop = shared.nodes.map { _ in [] }
         counters.statistics.eventLoops = 1
         ledger = shared.store.map { StoreLedger($0) }
@@ -224,15 +226,15 @@ final class BrokerLoop {
 
     /// A letter for another loop, sent at the end of the tick.
     func write(_ letter: Letter, to loop: Int) {
-        outboxes[loop].append(letter)
-        outboxBytes[loop] += letter.backlogBytes
+        outgoing[loop].append(letter)
+        outgoingBytes[loop] += letter.backlogBytes
         if !isTickOpen { openTick() }
     }
 
     /// Whether letters on their way to `loop` may be more than its receivers can take.
     func isBehind(_ loop: Int) -> Bool {
         let backlog = nodes[loop].mailbox.backlog
-        return backlog.bytes + outboxBytes[loop] > loopBacklogBytes || backlog.letters + outboxes[loop].count > loopBacklogLetters
+        return backlog.bytes + outgoingBytes[loop] > loopBacklogBytes || backlog.letters + outgoing[loop].count > loopBacklogLetters
     }
 
     func writeToAll(_ letter: Letter) {
@@ -254,10 +256,10 @@ final class BrokerLoop {
                 if let reason = connection.doom { connection.close(reason) }
             }
         }
-        for loop in outboxes.indices where !outboxes[loop].isEmpty {
-            nodes[loop].post(outboxes[loop], bytes: outboxBytes[loop])
-            outboxes[loop] = []
-            outboxBytes[loop] = 0
+        for loop in outgoing.indices where !outgoing[loop].isEmpty {
+            nodes[loop].post(outgoing[loop], bytes: outgoingBytes[loop])
+            outgoing[loop] = []
+            outgoingBytes[loop] = 0
         }
         if let ledger { settleStore(ledger) }
         for connection in touched {

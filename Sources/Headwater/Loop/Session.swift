@@ -1,3 +1,4 @@
+import Encodings
 import MQTTModel
 import MQTTSession
 import MQTTWire

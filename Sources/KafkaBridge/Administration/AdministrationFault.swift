@@ -1,3 +1,4 @@
+import Encodings
 import PluginAPI
 
 /// Why the bridge does not do what an operator asks. Wrong is the operator, but for the store's errors.
@@ -24,6 +25,6 @@ enum AdministrationFault: Error {
             case .tooManyWatchers: (429, "\(RouteTap.maxWatchers) dry-runs watch this route already")
             case .store(let error): (503, "the store can't be read now: \(error)")
             }
-        return PluginResponse(status: status, body: JSONNode.object([.init(name: "error", value: .text(text))]).encoded + "\n")
+        return PluginResponse(status: status, body: JSONWriter.text(["error": .string(text)]) + "\n")
     }
 }

@@ -1,10 +1,11 @@
+import Encodings
 import MQTTModel
 
 /// How the bridge is, for an operator: routes and clusters with what they do and what became of everything.
 struct BridgeStatus {
     let bridge: KafkaBridge
 
-    var json: JSONNode {
+    var json: JSONValue {
         let outboxes = bridge.outboxes
         return [
             "routes": .array(
@@ -41,7 +42,7 @@ struct BridgeStatus {
         }
     }
 
-    private func route(_ running: RunningOutbox) -> JSONNode {
+    private func route(_ running: RunningOutbox) -> JSONValue {
         let figures = running.outbox.balance.figures
         let now = MessageClock.now.monotonicMilliseconds
         let shards = running.reporters.map(\.status)
@@ -52,60 +53,55 @@ struct BridgeStatus {
             if state < worst.state || state == worst.state && since < worst.milliseconds { worst = (state, since) }
         }
         if running.outbox.control.isPaused { worst = (.paused, 0) }
-        return head(running.outbox.route, worst.state, worst.state == .paused ? nil : worst.milliseconds, RouteFigures(figures)).with([
-            "outbox_bytes": .number(figures.outboxBytes),
-            "outbox_limit_bytes": .number(running.outbox.configuration.delivery.outbox.maxBytes),
+        let more: JSONValue = [
+            "outbox_bytes": .integer(figures.outboxBytes),
+            "outbox_limit_bytes": .integer(running.outbox.configuration.delivery.outbox.maxBytes),
             "oldest_seconds": running.oldestSeconds.map { .real($0) } ?? .null,
-            "latency_p99_milliseconds": figures.latency.quantile(0.99).map { .number($0) } ?? .null,
-            "resent": .number(figures.resent),
-            "dead_letters_kept": .number(running.kept.count),
+            "latency_p99_milliseconds": figures.latency.quantile(0.99).map { .integer($0) } ?? .null,
+            "resent": .integer(figures.resent),
+            "dead_letters_kept": .integer(running.kept.count),
             "shards": .array(
                 shards.map { shard in
                     [
-                        "state": .text(State(shard.health.condition).rawValue), "brokers": .number(shard.health.connectedBrokers),
+                        "state": .string(State(shard.health.condition).rawValue), "brokers": .integer(shard.health.connectedBrokers),
                         "stalled_seconds": .real(Double(shard.health.stalledMilliseconds(now: now)) / 1000),
-                        "producer_replacements": .number(shard.replacements),
+                        "producer_replacements": .integer(shard.replacements),
                     ]
                 }),
-        ])
+        ]
+        return .object([head(running.outbox.route, worst.state, worst.state == .paused ? nil : worst.milliseconds, RouteFigures(figures)), more])
     }
 
-    private func route(_ route: Route) -> JSONNode {
+    private func route(_ route: Route) -> JSONValue {
         let producer = route.producer.figures
         return head(route, State(producer.condition), producer.conditionMilliseconds, RouteFigures(route.counters.figures))
     }
 
-    private func head(_ route: Route, _ state: State, _ milliseconds: UInt64?, _ figures: RouteFigures) -> JSONNode {
-        func reasons(_ counts: [String: Int]) -> JSONNode {
-            .object(counts.sorted { $0.key < $1.key }.map { .init(name: $0.key, value: .number($0.value)) })
+    private func head(_ route: Route, _ state: State, _ milliseconds: UInt64?, _ figures: RouteFigures) -> JSONValue {
+        func reasons(_ counts: [String: Int]) -> JSONValue {
+            .object(counts.sorted { $0.key < $1.key }.map { [$0.key: .integer($0.value)] })
         }
         return [
-            "name": .text(route.configuration.name), "cluster": .text(route.configuration.cluster),
-            "level": .text(route.configuration.delivery.level.rawValue), "state": .text(state.rawValue),
-            "state_seconds": milliseconds.map { .number($0 / 1000) } ?? .null, "in": .number(figures.received), "sent": .number(figures.sent),
-            "sent_bytes": .number(figures.sentBytes), "outbox": .number(figures.outbox), "dead": reasons(figures.dead),
-            "dropped": reasons(figures.dropped), "refused": reasons(figures.refused), "retried": figures.retried.map { .number($0) } ?? .null,
+            "name": .string(route.configuration.name), "cluster": .string(route.configuration.cluster),
+            "level": .string(route.configuration.delivery.level.rawValue), "state": .string(state.rawValue),
+            "state_seconds": milliseconds.map { .integer($0 / 1000) } ?? .null, "in": .integer(figures.received), "sent": .integer(figures.sent),
+            "sent_bytes": .integer(figures.sentBytes), "outbox": .integer(figures.outbox), "dead": reasons(figures.dead),
+            "dropped": reasons(figures.dropped), "refused": reasons(figures.refused), "retried": figures.retried.map { .integer($0) } ?? .null,
             "last_error": route.lastError.entry.map { error in
                 [
-                    "text": .text(error.text),
-                    "seconds_ago": .number(max(MessageClock.now.unixMilliseconds - error.unixMilliseconds, 0) / 1000),
+                    "text": .string(error.text),
+                    "seconds_ago": .integer(max(MessageClock.now.unixMilliseconds - error.unixMilliseconds, 0) / 1000),
                 ]
             } ?? .null,
         ]
     }
 
-    private func cluster(_ producer: KafkaProducer) -> JSONNode {
+    private func cluster(_ producer: KafkaProducer) -> JSONValue {
         let figures = producer.figures
         return [
-            "name": .text(producer.cluster.name), "bootstrap": .text(orNull: bridge.bootstrapServers(of: producer.cluster.name)),
-            "embedded": .bool(producer.cluster.isEmbedded), "state": .text(figures.condition.rawValue),
-            "state_seconds": .number(figures.conditionMilliseconds / 1000), "brokers": .number(figures.connectedBrokers),
+            "name": .string(producer.cluster.name), "bootstrap": .string(orNull: bridge.bootstrapServers(of: producer.cluster.name)),
+            "embedded": .bool(producer.cluster.isEmbedded), "state": .string(figures.condition.rawValue),
+            "state_seconds": .integer(figures.conditionMilliseconds / 1000), "brokers": .integer(figures.connectedBrokers),
         ]
-    }
-}
-
-extension JSONNode: ExpressibleByDictionaryLiteral {
-    init(dictionaryLiteral members: (String, JSONNode)...) {
-        self = .object(members.map { Member(name: $0.0, value: $0.1) })
     }
 }

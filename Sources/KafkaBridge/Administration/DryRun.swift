@@ -1,3 +1,5 @@
+import Encodings
+
 /// What a route would produce of the messages that come now, as lines of JSON.
 struct DryRun {
     static let maxCount = 1_000
@@ -17,19 +19,17 @@ struct DryRun {
         }
     }
 
-    private func text(_ samples: [RouteTap.Sample]) -> String { samples.map { line($0).encoded + "\n" }.joined() }
+    private func text(_ samples: [RouteTap.Sample]) -> String { samples.map { JSONWriter.text(line($0)) + "\n" }.joined() }
 
-    func line(_ sample: RouteTap.Sample) -> JSONNode {
-        let source: [JSONNode.Member] = [
-            .init(name: "mqtt_topic", value: .text(sample.mqttTopic)), .init(name: "client", value: .text(orNull: sample.clientID)),
-        ]
+    func line(_ sample: RouteTap.Sample) -> JSONValue {
+        let source: JSONValue = ["mqtt_topic": .string(sample.mqttTopic), "client": .string(orNull: sample.clientID)]
         switch sample.outcome {
         case .failure(let refusal):
             // Without an outbox nothing is kept: the publisher is told.
             let outcome = outbox == nil ? "refuse" : "dead-letter"
-            return .object(Self.failed(outcome, refusal.rawValue, refusal.advice) + source)
+            return .object([Self.failed(outcome, refusal.rawValue, refusal.advice), source])
         case .success(var record):
-            var head = [JSONNode.Member(name: "outcome", value: .text("send"))]
+            var head: JSONValue = ["outcome": .string("send")]
             if let schema = outbox?.schema {
                 if sample.valueBytes > record.value.count {
                     head = Self.failed("send", "too_large_to_show", "the schema is not tried with values of more than \(RouteTap.maxValueBytes) bytes")
@@ -41,29 +41,25 @@ struct DryRun {
                     }
                 }
             }
-            return .object(head + source + record.members(valueBytes: max(sample.valueBytes, record.value.count)))
+            return .object([head, source, record.json(valueBytes: max(sample.valueBytes, record.value.count))])
         }
     }
 
-    private static func failed(_ outcome: String, _ reason: String, _ error: String) -> [JSONNode.Member] {
-        [
-            .init(name: "outcome", value: .text(outcome)), .init(name: "reason", value: .text(reason)), .init(name: "error", value: .text(error)),
-        ]
+    private static func failed(_ outcome: String, _ reason: String, _ error: String) -> JSONValue {
+        ["outcome": .string(outcome), "reason": .string(reason), "error": .string(error)]
     }
 }
 
 extension OutboxRecord {
     /// All of it, for an operator.
     /// - Parameter valueBytes: The value's length, where the record has only the beginning of it.
-    func members(valueBytes: Int? = nil) -> [JSONNode.Member] {
-        let headers = headers.map { JSONNode.object([.init(name: "name", value: .text($0.name)), JSONNode.bytes("value", $0.value)]) }
-        var members: [JSONNode.Member] = [
-            .init(name: "topic", value: .text(topic)), .init(name: "partition", value: partition.map { .number($0) } ?? .null),
-            JSONNode.bytes("key", key), .init(name: "headers", value: .array(headers)), .init(name: "timestamp", value: .number(timestamp)),
-            .init(name: "value_bytes", value: .number(valueBytes ?? value.count)),
-        ]
-        if let valueBytes, valueBytes > value.count { members.append(.init(name: "value_is_cut", value: .bool(true))) }
-        members.append(JSONNode.bytes("value", value))
-        return members
+    func json(valueBytes: Int? = nil) -> JSONValue {
+        let headers = headers.map { JSONValue.object([["name": .string($0.name)], .bytes("value", $0.value)]) }
+        let isCut = valueBytes.map { $0 > value.count } ?? false
+        return .object([
+            ["topic": .string(topic), "partition": partition.map { .integer($0) } ?? .null], .bytes("key", key),
+            ["headers": .array(headers), "timestamp": .integer(timestamp), "value_bytes": .integer(valueBytes ?? value.count)],
+            isCut ? ["value_is_cut": .bool(true)] : [:], .bytes("value", value),
+        ])
     }
 }

@@ -1,3 +1,4 @@
+import Encodings
 import Logging
 import MQTTModel
 import PluginAPI
@@ -63,7 +64,7 @@ extension KafkaBridge {
         await withCheckedContinuation { continuation in running.outbox.control.setPaused(isPaused) { continuation.resume() } }
         running.outbox.logger.notice(
             isPaused ? "route is paused: records wait in the outbox" : "route is resumed", metadata: ["route": "\(running.outbox.configuration.name)"])
-        return .json(["route": .text(running.outbox.configuration.name), "paused": .bool(isPaused)])
+        return .json(["route": .string(running.outbox.configuration.name), "paused": .bool(isPaused)])
     }
 
     private func dryRun(_ route: Route, _ running: RunningOutbox?, _ request: PluginRequest) async throws(AdministrationFault) -> PluginResponse {
@@ -85,8 +86,8 @@ extension KafkaBridge {
             let last = max(letters.last?.sequence ?? 0, damaged.last ?? 0)
             let isAll = letters.count + damaged.count == 0 || letters.count + damaged.count >= kept.count && after == nil
             return .json([
-                "kept": .number(kept.count), "dead_letters": .array(letters.map(\.summary)), "damaged": .array(damaged.map { .number($0) }),
-                "next_after": isAll ? .null : .number(last),
+                "kept": .integer(kept.count), "dead_letters": .array(letters.map(\.summary)), "damaged": .array(damaged.map { .integer($0) }),
+                "next_after": isAll ? .null : .integer(last),
             ])
         } catch {
             throw .store(error)
@@ -129,19 +130,15 @@ extension KafkaBridge {
             "dead letters \(word) by an operator",
             metadata: ["route": "\(kept.outbox.configuration.name)", "records": "\(outcome.done)", "left": "\(kept.count)"])
         return .json([
-            JSONNode.Member(name: word, value: .number(outcome.done)),
-            .init(name: "skipped", value: .number(outcome.skippedCount)),
-            .init(
-                name: "reasons",
-                value: .array(outcome.skipped.map { ["sequence": .number($0.sequence), "reason": .text($0.reason)] })),
-            .init(name: "stopped", value: .text(orNull: outcome.stopped)), .init(name: "kept", value: .number(kept.count)),
+            word: .integer(outcome.done), "skipped": .integer(outcome.skippedCount),
+            "reasons": .array(outcome.skipped.map { ["sequence": .integer($0.sequence), "reason": .string($0.reason)] }),
+            "stopped": .string(orNull: outcome.stopped), "kept": .integer(kept.count),
         ])
     }
 }
 
 extension PluginResponse {
-    static func json(_ node: JSONNode) -> PluginResponse { PluginResponse(status: 200, body: node.encoded + "\n") }
-    fileprivate static func json(_ members: [JSONNode.Member]) -> PluginResponse { .json(.object(members)) }
+    static func json(_ value: JSONValue) -> PluginResponse { PluginResponse(status: 200, body: JSONWriter.text(value) + "\n") }
 }
 
 extension PluginRequest {
@@ -157,18 +154,14 @@ extension PluginRequest {
 
 extension KeptDeadLetters.Letter {
     /// For a list.
-    var summary: JSONNode {
+    var summary: JSONValue {
         [
-            "sequence": .number(sequence), "reason": .text(orNull: deadLetterHeader("reason")), "error": .text(orNull: deadLetterHeader("error")),
-            "topic": .text(orNull: deadLetterHeader("topic")), "mqtt_topic": .text(orNull: header("mqtt.topic")),
-            "client": .text(orNull: header("mqtt.clientid")), "died": deadLetterHeader("time").flatMap(Int64.init).map { .integer($0) } ?? .null,
-            "received": .number(receivedUnixMilliseconds), "value_bytes": .number(valueBytes),
+            "sequence": .integer(sequence), "reason": .string(orNull: deadLetterHeader("reason")), "error": .string(orNull: deadLetterHeader("error")),
+            "topic": .string(orNull: deadLetterHeader("topic")), "mqtt_topic": .string(orNull: header("mqtt.topic")),
+            "client": .string(orNull: header("mqtt.clientid")), "died": deadLetterHeader("time").flatMap(Int64.init).map { .integer($0) } ?? .null,
+            "received": .integer(receivedUnixMilliseconds), "value_bytes": .integer(valueBytes),
         ]
     }
 
-    var whole: JSONNode {
-        guard case .object(let head) = summary else { return summary }
-        let known = Set(head.map(\.name))
-        return .object(head + record.members().filter { !known.contains($0.name) })
-    }
+    var whole: JSONValue { .object([summary, record.json()]) }
 }

@@ -9,7 +9,7 @@ final class OutboxFrame {
     let key: [UInt8]?
     /// In place of the payload.
     let value: [UInt8]?
-    private let headers: RecordHeaders?
+    private let headers: RecordHeaders
     private let timestamp: Int64?
 
     init(_ record: RenderedRecord, message: Message) {
@@ -26,8 +26,8 @@ final class OutboxFrame {
     }
 
     /// A message that can't become the route's record: it goes to the dead letters, with what is known of it.
-    init(_ refusal: RecordRefusal, route: KafkaRoute, message: Message) {
-        let headers = RecordHeaders(route: KafkaRoute(name: route.name, filters: [], cluster: "", topic: .mqttTopic), message: message)
+    init(_ refusal: RecordRefusal, route: Route, message: Message) {
+        let headers = route.headers(ofRefused: message)
         self.headers = headers
         topic = ""
         key = nil
@@ -42,7 +42,7 @@ final class OutboxFrame {
     /// The part of the one message.
     func tail(of message: Message) -> [UInt8] {
         let received = message.received.unixMilliseconds
-        let own = message.propertiesLength > 0 ? headers?.own(of: message) ?? [] : []
+        let own = message.propertiesLength > 0 ? headers.own(of: message) : []
         return RecordFrame.tail(timestamp: timestamp ?? received, receivedUnixMilliseconds: received, headers: own)
     }
 }

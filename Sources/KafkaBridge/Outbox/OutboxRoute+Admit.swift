@@ -20,7 +20,7 @@ extension OutboxRoute {
             frame = try plan.frame(message)
         } catch {
             // Not refused: the device can't mend a template, and its message is not lost.
-            frame = OutboxFrame(error, route: configuration, message: message)
+            frame = OutboxFrame(error, route: route, message: message)
         }
         if configuration.delivery.schema?.isEnforced == true, let schema, !frame.topic.isEmpty, !fits(message, frame, schema) { return .unfit }
         let tail = frame.tail(of: message)

@@ -1,3 +1,4 @@
+import Encodings
 import MQTTModel
 
 /// Deals the rules of a file out to trees and finds every owner's lists.

@@ -1,3 +1,4 @@
+import Encodings
 import MQTTModel
 
 /// Why a policy decides as it does: for `headwater acl explain`, tests and whoever looks for a lost message.
@@ -81,7 +82,7 @@ extension ACLPolicy {
         case .user: return client.username.map { ExactText($0) == list.name } ?? false
         case .patterns, .everyone: return true
         case .group:
-            guard let username = client.username.map(ExactText.init) else { return false }
+            guard let username = client.username.map({ ExactText($0) }) else { return false }
             return file.memberships.contains { file.lists[$0.group] == list && $0.username == username }
         }
     }

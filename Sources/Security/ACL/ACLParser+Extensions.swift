@@ -1,3 +1,4 @@
+import Encodings
 import MQTTModel
 
 /// Lines that Mosquitto refuses a file for: sections for groups, everybody and tenants, and rules with limits and reasons.

@@ -1,3 +1,4 @@
+import Encodings
 import MQTTModel
 
 /// Reads the lines of an ACL file. What Mosquitto reads is in this file, what it would refuse in `ACLParser+Extensions`.

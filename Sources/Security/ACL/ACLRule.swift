@@ -1,3 +1,4 @@
+import Encodings
 import MQTTModel
 
 /// One rule line of an ACL file. 24 bytes: a file may have a hundred thousand of them. The filter stays where it is, in the
@@ -60,7 +61,7 @@ package struct ACLList: Sendable, Hashable {
     package init(_ section: Section, name: String = "", tenant: String? = nil) {
         self.section = section
         self.name = ExactText(name)
-        self.tenant = tenant.map(ExactText.init)
+        self.tenant = tenant.map { ExactText($0) }
     }
 
     /// Own rules are tested first; what they leave open, the general ones decide.

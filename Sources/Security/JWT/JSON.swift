@@ -27,7 +27,7 @@ package enum JSONFault: Error, Hashable, Sendable {
 
 /// A strict reader: UTF-8 without a byte order mark, no name twice in an object, bounded depth and number of values.
 ///
-/// Written here because Foundation, which has the other one, is larger than the rest of the broker, accepts duplicate
+/// `Encodings.JSONReader` is for payloads, which may be deeper and in which the last of two equal names counts. Written here because Foundation, which has the other one, is larger than the rest of the broker, accepts duplicate
 /// names, and a token must have one reading (RFC 8725 section 2.4).
 package struct JSONReader {
     package static let maxDepth = 16

@@ -1,3 +1,5 @@
+import Encodings
+
 /// Why a document is no usable set of keys.
 package enum JWKSFault: Error, Hashable, Sendable, CustomStringConvertible {
     case notJSON(JSONFault)

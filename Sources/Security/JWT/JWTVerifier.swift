@@ -1,3 +1,5 @@
+import Encodings
+
 /// What a token must say besides being signed.
 package struct JWTRules: Hashable, Sendable {
     /// One of these in `iss`; empty asks for none.

@@ -1,3 +1,5 @@
+import Encodings
+
 /// One `-----BEGIN …-----` block of a PEM file (RFC 7468). What stands between blocks is passed over.
 struct PEMBlock {
     let label: String

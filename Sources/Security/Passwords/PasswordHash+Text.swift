@@ -1,3 +1,5 @@
+import Encodings
+
 /// Why a text is no password hash. Says what was found, never the text.
 package struct PasswordHashFault: Error, Hashable, Sendable {
     package let what: String

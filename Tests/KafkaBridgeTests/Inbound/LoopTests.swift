@@ -48,7 +48,7 @@ struct LoopTests {
         let properties = PublishProperties(userProperties: [UserProperty(HopList.name, "b-2"), UserProperty("unit", "C")])
         func hops(_ publisher: ClientInfo?) throws -> [String] {
             let message = Message(topic: try TopicName("a"), payload: [], properties: properties, publisher: publisher)
-            let headers = RecordHeaders(route: route, message: message, broker: "b,1")
+            let headers = RecordHeaders(route: route.headers, message: message, broker: "b,1")
             return (headers.shared + headers.own(of: message)).filter { $0.name == HopList.name }.map { String(decoding: $0.value, as: UTF8.self) }
         }
         #expect(try hops(nil) == ["b-2,b_1"])

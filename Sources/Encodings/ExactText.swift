@@ -1,10 +1,12 @@
 /// Text that is compared byte by byte, as MQTT compares: to `String`, `é` and `e` with a combining accent are equal, to
 /// a broker they are two client identifiers and two topics.
-public struct ExactText: Hashable, Sendable, CustomStringConvertible {
+public struct ExactText: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
     public let string: String
 
     @inlinable
     public init(_ string: String) { self.string = string }
+
+    public init(stringLiteral string: String) { self.init(string) }
 
     public var description: String { string }
 

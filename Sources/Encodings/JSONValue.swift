@@ -32,21 +32,6 @@ package enum JSONValue: Hashable, Sendable {
     package subscript(name: String) -> JSONValue? { object?[name] }
 }
 
-/// A text that equals another when its UTF-8 bytes do.
-package struct ExactText: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
-    package let string: String
-
-    package init(_ string: String) { self.string = string }
-    package init(stringLiteral string: String) { self.string = string }
-    package var description: String { string }
-
-    package static func == (a: ExactText, b: ExactText) -> Bool { a.string.utf8.elementsEqual(b.string.utf8) }
-    package func hash(into hasher: inout Hasher) {
-        for byte in string.utf8 { hasher.combine(byte) }
-        hasher.combine(0xFF as UInt8)
-    }
-}
-
 /// Members in the order of the text, each name once.
 package struct JSONObject: Hashable, Sendable {
     package struct Member: Sendable {
