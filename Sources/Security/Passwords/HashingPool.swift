@@ -1,3 +1,4 @@
+import Dispatch
 import Synchronization
 
 #if canImport(Glibc)
@@ -52,7 +53,7 @@ package final class HashingPool: Sendable {
     /// What the threads hold; the pool itself is let go by its last user, and stops them then.
     private final class Shared: Sendable {
         let state = Mutex(State())
-        let signal = Signal()
+        let signal = DispatchSemaphore(value: 0)
         let maxWait: Duration
         let maxWaiting: Int
         let verify: @Sendable (PasswordHash, [UInt8]) -> PasswordVerdict
@@ -99,7 +100,7 @@ package final class HashingPool: Sendable {
             }
             return state.logins[state.head...]
         }
-        for _ in 0..<threads { shared.signal.post() }
+        for _ in 0..<threads { shared.signal.signal() }
         for login in waiting { login.answer(.overloaded) }
     }
 
@@ -115,7 +116,7 @@ package final class HashingPool: Sendable {
             state.figures.waiting += 1
             return true
         }
-        if isAdmitted { shared.signal.post() } else { answer(.overloaded) }
+        if isAdmitted { shared.signal.signal() } else { answer(.overloaded) }
     }
 
     package func verify(_ password: [UInt8], against hash: PasswordHash) async -> Answer {

@@ -32,24 +32,3 @@ struct HashingThread {
         pthread_detach(thread)
     }
 }
-
-/// A counting semaphore.
-///
-/// `@unchecked Sendable`: `sem_t` is made for threads, and its address is set once and freed after the last use.
-final class Signal: @unchecked Sendable {
-    private let semaphore: UnsafeMutablePointer<sem_t>
-
-    init() {
-        semaphore = .allocate(capacity: 1)
-        sem_init(semaphore, 0, 0)
-    }
-
-    deinit {
-        sem_destroy(semaphore)
-        semaphore.deallocate()
-    }
-
-    func post() { sem_post(semaphore) }
-
-    func wait() { while sem_wait(semaphore) != 0 {} }
-}
