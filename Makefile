@@ -29,11 +29,11 @@ run: release ## Broker on 127.0.0.1:1883 with a development Kafka inside; HTTP o
 test: setup ## All tests: one build, then the test runner, then interoperability tests
 	@scripts/test
 
-test-kafka: setup ## The bridge's tests against a real cluster: HEADWATER_TEST_KAFKA=host:port,…
+test-kafka: setup ## The bridge's tests against a Kafka that isolates and fences: Tests/TestKafka, or HEADWATER_TEST_KAFKA=host:port,…
 	@scripts/test-kafka
 
-chaos: release ## Devices publish while broker and Kafka are killed, hung and slowed by turns; prints its counts (SECONDS=n SEED=n)
-	@scripts/chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED))
+chaos: release ## Devices publish while broker and Kafka are killed, hung and slowed by turns; prints its counts (SECONDS=n SEED=n KINDS=kill,…)
+	@scripts/chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(if $(KINDS),--kinds $(KINDS))
 
 crash-test: setup ## The long crash tests: at least 500 kills and power cuts, every kind of damage (KILLS=n SEED=n)
 	@KILLS=$(KILLS) SEED=$(SEED) scripts/crash-test

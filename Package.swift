@@ -118,7 +118,7 @@ let package = Package(
             ["headwater-cli", "BrokerTestKit", "TestAuthority", "TLS", "Transport", "Security", "MQTTWire", "MQTTModel", nioCore, nioPosix],
             resources: [.copy("Scripts"), .copy("Resources")]),
         tests("InteropTests", ["Headwater", "BrokerTestKit", "Security", "MQTTWire", "MQTTModel"], resources: [.copy("Scripts")]),
-        tests("KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
+        tests("KafkaBridgeTests", ["KafkaBridge", "Headwater", "BrokerTestKit", "TestAuthority", "MQTTWire", "PluginAPI", "MQTTModel", "CRdKafka", logging]),
         .executableTarget(
             name: "privileges-probe", dependencies: ["CPrivileges"], path: "Tests/PrivilegesProbe", swiftSettings: settings),
         tests(

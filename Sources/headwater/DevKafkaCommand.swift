@@ -13,9 +13,6 @@ struct DevKafkaCommand: AsyncParsableCommand {
             Prints the bootstrap address and serves until SIGINT or SIGTERM. It keeps records in memory only, and knows no \
             transactions and no access control: for trying out and for tests, not for data that matters.
 
-            With --commands it obeys the lines of its standard input: down, up (closes all connections and accepts none, and the \
-            contrary), delay MILLISECONDS (of every answer).
-
             Example:
               headwater dev-kafka --topic telemetry:4 --bootstrap-file /tmp/kafka &
               kcat -b "$(cat /tmp/kafka)" -L
@@ -31,9 +28,6 @@ struct DevKafkaCommand: AsyncParsableCommand {
         name: .customLong("topic"),
         help: ArgumentHelp("Make this topic; may be repeated. Others come into being when used.", valueName: "name:partitions"))
     var topics: [TopicArgument] = []
-
-    @Flag(help: "Obey the lines of standard input: down, up, delay MILLISECONDS.")
-    var commands = false
 
     func validate() throws {
         if !(1...16).contains(brokers) { throw ValidationError("--brokers is a number from 1 to 16") }
@@ -57,26 +51,8 @@ struct DevKafkaCommand: AsyncParsableCommand {
         }
         StandardStreams.print(kafka.bootstrapServers)
         StandardStreams.complain("a Kafka for development: records are in memory and gone at exit")
-        if commands { Self.obey(kafka) }
         for await _ in signals { break }
         if let bootstrapFile { unlink(bootstrapFile) }
-    }
-}
-
-extension DevKafkaCommand {
-    /// Reads commands on a thread of its own, until the input ends.
-    private static func obey(_ kafka: DevelopmentKafka) {
-        Thread.detachNewThread {
-            while let line = readLine() {
-                let words = line.split(separator: " ")
-                switch (words.first, words.count) {
-                case ("down", 1): kafka.setDown()
-                case ("up", 1): kafka.setUp()
-                case ("delay", 2): kafka.setRoundTrip(milliseconds: Int(words[1]) ?? 0)
-                default: StandardStreams.complain("not a command: \(line). There are down, up and delay MILLISECONDS")
-                }
-            }
-        }
     }
 }
 

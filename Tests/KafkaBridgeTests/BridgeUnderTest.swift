@@ -121,12 +121,12 @@ struct ConsumedRecord: Equatable {
 /// kcat, an independent consumer.
 enum Kcat {
     /// Every record of a topic, in order per partition.
-    static func consume(_ topic: String, from bootstrapServers: String) throws -> [ConsumedRecord] {
+    static func consume(_ topic: String, from bootstrapServers: String, _ properties: [String: String] = [:]) throws -> [ConsumedRecord] {
         let paths = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map { "\($0)/kcat" }
         let path = try #require(paths.first { FileManager.default.isExecutableFile(atPath: $0) }, "kcat is not in PATH: apt install kcat")
         let process = Process()
         process.executableURL = URL(fileURLWithPath: path)
-        process.arguments = ["-C", "-b", bootstrapServers, "-t", topic, "-o", "beginning", "-e", "-q", "-J"]
+        process.arguments = ["-C", "-b", bootstrapServers, "-t", topic, "-o", "beginning", "-e", "-q", "-J"] + properties.flatMap { ["-X", "\($0)=\($1)"] }
         let output = Pipe()
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice

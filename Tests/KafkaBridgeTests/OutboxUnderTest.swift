@@ -13,6 +13,8 @@ final class OutboxUnderTest {
     let topic = BridgeUnderTest.freshTopic()
     let kafka: DevelopmentKafka?
     let bootstrapServers: String
+    /// The cluster's, also kcat's.
+    var properties: [String: String] = [:]
     private let directory: String
     private(set) var harness: BrokerHarness!
     private(set) var bridge: KafkaBridge!
@@ -24,10 +26,11 @@ final class OutboxUnderTest {
     var moreClusters: [KafkaCluster] = []
     var route: (inout KafkaRoute) throws -> Void = { _ in }
 
-    init(_ delivery: RouteDelivery = RouteDelivery()) throws {
+    /// - Parameter process: The cluster, in place of a development one or of that which HEADWATER_TEST_KAFKA names.
+    init(_ delivery: RouteDelivery = RouteDelivery(), at process: KafkaProcess? = nil) throws {
         self.delivery = delivery
-        kafka = BridgeUnderTest.isEmbedded ? try DevelopmentKafka.start(brokers: 1) : nil
-        bootstrapServers = BridgeUnderTest.externalKafka ?? kafka?.bootstrapServers ?? ""
+        kafka = BridgeUnderTest.isEmbedded && process == nil ? try DevelopmentKafka.start(brokers: 1) : nil
+        bootstrapServers = process?.bootstrapServers ?? BridgeUnderTest.externalKafka ?? kafka?.bootstrapServers ?? ""
         directory = FileManager.default.temporaryDirectory.appendingPathComponent("outbox-test-\(UUID().uuidString)").path
     }
 
@@ -45,7 +48,8 @@ final class OutboxUnderTest {
         made.delivery = delivery
         try route(&made)
         let main = KafkaCluster(
-            name: "main", bootstrapServers: address ?? bootstrapServers, properties: ["reconnect.backoff.max.ms": "200", "linger.ms": "2"])
+            name: "main", bootstrapServers: address ?? bootstrapServers,
+            properties: ["reconnect.backoff.max.ms": "200", "linger.ms": "2"].merging(properties) { $1 })
         let bridge = try KafkaBridge(
             configuration: KafkaConfiguration(clusters: [main] + moreClusters, routes: [made] + moreRoutes), flushSeconds: 5, logger: logger)
         self.bridge = bridge
@@ -90,7 +94,7 @@ final class OutboxUnderTest {
         }
     }
 
-    func records(of topic: String? = nil) throws -> [ConsumedRecord] { try Kcat.consume(topic ?? self.topic, from: bootstrapServers) }
+    func records(of topic: String? = nil) throws -> [ConsumedRecord] { try Kcat.consume(topic ?? self.topic, from: bootstrapServers, properties) }
 
     /// In order, each at its first appearance: at least once is the promise.
     func payloads() throws -> [String] {

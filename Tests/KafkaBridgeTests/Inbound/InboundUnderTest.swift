@@ -24,9 +24,10 @@ final class InboundUnderTest {
     var route: (inout KafkaInboundRoute) throws -> Void = { _ in }
     var brokerName: String?
 
-    init() throws {
-        kafka = BridgeUnderTest.isEmbedded ? try DevelopmentKafka.start(brokers: 1) : nil
-        bootstrapServers = BridgeUnderTest.externalKafka ?? kafka?.bootstrapServers ?? ""
+    /// - Parameter process: The cluster, in place of a development one or of that which HEADWATER_TEST_KAFKA names.
+    init(at process: KafkaProcess? = nil) throws {
+        kafka = BridgeUnderTest.isEmbedded && process == nil ? try DevelopmentKafka.start(brokers: 1) : nil
+        bootstrapServers = process?.bootstrapServers ?? BridgeUnderTest.externalKafka ?? kafka?.bootstrapServers ?? ""
         source = try RecordSource(bootstrapServers)
         directory = FileManager.default.temporaryDirectory.appendingPathComponent("inbound-test-\(UUID().uuidString)").path
     }

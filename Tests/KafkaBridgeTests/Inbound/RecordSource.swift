@@ -9,7 +9,8 @@ final class RecordSource {
     private var topics: [String: OpaquePointer] = [:]
 
     init(_ bootstrapServers: String) throws {
-        let cluster = KafkaCluster(name: "source", bootstrapServers: bootstrapServers, properties: ["linger.ms": "1", "allow.auto.create.topics": "true"])
+        let cluster = KafkaCluster(name: "source", bootstrapServers: bootstrapServers,
+            properties: ["linger.ms": "1", "allow.auto.create.topics": "true", "message.max.bytes": "20000000"])
         client = try KafkaClient(cluster: cluster, bootstrapServers: bootstrapServers)
     }
 
