@@ -64,15 +64,8 @@ public final class DevelopmentKafka: Sendable {
     public static func start(brokers: Int = 1, topics: [String: Int] = [:]) throws(DevelopmentKafkaError) -> DevelopmentKafka {
         guard let configuration = rd_kafka_conf_new() else { throw DevelopmentKafkaError("out of memory") }
         rd_kafka_conf_set_log_cb(configuration, nil)
-        var made: OpaquePointer?
-        let reason = KafkaClientError.text { buffer, size in
-            made = rd_kafka_new(RD_KAFKA_PRODUCER, configuration, buffer, size)
-            return made != nil
-        }
-        guard let client = made else {
-            rd_kafka_conf_destroy(configuration)
-            throw DevelopmentKafkaError(reason ?? "unknown")
-        }
+        let client: OpaquePointer
+        do { client = try KafkaClient.make(RD_KAFKA_PRODUCER, configuration) } catch { throw DevelopmentKafkaError(error.reason) }
         guard let mock = rd_kafka_mock_cluster_new(client, Int32(clamping: brokers)),
             let address = rd_kafka_mock_cluster_bootstraps(mock)
         else {

@@ -15,18 +15,42 @@ final class KafkaClient: @unchecked Sendable {
     ///   - own: Properties that the operator's do not override.
     init(cluster: KafkaCluster, bootstrapServers: String?, own: [(name: String, value: String)] = []) throws(KafkaClientError) {
         let configuration = try ProducerProperties.configuration(of: cluster, bootstrapServers: bootstrapServers, own: own)
-        var made: OpaquePointer?
-        let reason = KafkaClientError.text { buffer, size in
-            made = rd_kafka_new(RD_KAFKA_PRODUCER, configuration, buffer, size)
-            return made != nil
+        client = try Self.make(RD_KAFKA_PRODUCER, configuration)
+        guard let queue = rd_kafka_queue_get_main(client) else {
+            rd_kafka_destroy(client)
+            throw KafkaClientError(reason: "no event queue")
         }
-        guard let client = made, let queue = rd_kafka_queue_get_main(client) else {
-            rd_kafka_conf_destroy(configuration)  // rd_kafka_new takes it over only when it succeeds
-            throw KafkaClientError(reason: reason ?? "no event queue")
-        }
-        self.client = client
         self.queue = queue
         rd_kafka_set_log_queue(client, nil)
+    }
+
+    /// A client of librdkafka's, of either kind.
+    ///
+    /// OAUTHBEARER tokens are renewed on a thread of librdkafka's own: not every client is polled all the time, and where the tokens'
+    /// queue is the main one, librdkafka 2.0.2 ends the process when the first of them expires.
+    /// - Parameter configuration: Taken over.
+    static func make(_ kind: rd_kafka_type_t, _ configuration: OpaquePointer) throws(KafkaClientError) -> OpaquePointer {
+        rd_kafka_conf_enable_sasl_queue(configuration, 1)
+        var made: OpaquePointer?
+        let reason = KafkaClientError.text { buffer, size in
+            made = rd_kafka_new(kind, configuration, buffer, size)
+            return made != nil
+        }
+        guard let client = made else {
+            rd_kafka_conf_destroy(configuration)  // rd_kafka_new takes it over only when it succeeds
+            throw KafkaClientError(reason: reason ?? "unknown")
+        }
+        // There is such a queue for mechanisms that need it alone.
+        guard let tokens = rd_kafka_queue_get_sasl(client) else { return client }
+        rd_kafka_queue_destroy(tokens)
+        if let error = rd_kafka_sasl_background_callbacks_enable(client) {
+            defer {
+                rd_kafka_error_destroy(error)
+                rd_kafka_destroy(client)
+            }
+            throw KafkaClientError(reason: String(cString: rd_kafka_error_string(error)))
+        }
+        return client
     }
 
     /// Ends the client and its threads. Records without a report get none any more.

@@ -24,16 +24,19 @@ enum ProducerProperties {
         "delivery.report.only.error": "every record needs its report, since the publisher's acknowledgement waits for it; leave it out",
         "log.queue": "the bridge reads librdkafka's log itself; leave it out",
         "test.mock.num.brokers": "make the cluster embedded instead",
+        "enable.sasl.oauthbearer.unsecure.jwt":
+            "anybody can write such a token, and librdkafka 2.0.2 ends the process when one expires; use \(OAuthBearer.method) oidc",
     ]
 
     /// What librdkafka refuses, property by property, and then all together. Loads certificates; opens no connection.
     static func faults(of cluster: KafkaCluster) -> [KafkaConfigurationError] {
         var faults: [KafkaConfigurationError] = []
         guard let configuration = rd_kafka_conf_new() else { return faults }
+        let isOurs = cluster.properties[OAuthBearer.method]?.lowercased() == "oidc"
         for (name, value) in cluster.properties.sorted(by: { $0.key < $1.key }) {
             if let advice = reserved[name] {
                 faults.append(.reservedProperty(cluster: cluster.name, name: name, advice: advice))
-            } else if let reason = set(name, value, in: configuration) {
+            } else if !(isOurs && OAuthBearer.owns(name)), let reason = set(name, value, in: configuration) {
                 faults.append(.property(cluster: cluster.name, name: name, reason: reason))
             }
         }
@@ -52,19 +55,31 @@ enum ProducerProperties {
     static func configuration(
         of cluster: KafkaCluster, bootstrapServers: String?, own: [(name: String, value: String)] = []
     ) throws(KafkaClientError) -> OpaquePointer {
-        guard let configuration = rd_kafka_conf_new() else { throw KafkaClientError(reason: "out of memory") }
-        let address = bootstrapServers.map { [("bootstrap.servers", $0)] } ?? []
-        let operators = cluster.properties.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
         let bridges = own.map { ($0.name, $0.value) } + [("log.queue", "true")]
-        for (name, value) in defaults.map({ ($0.name, $0.value) }) + operators + address + bridges {
-            if let reason = set(name, value, in: configuration) {
-                rd_kafka_conf_destroy(configuration)
-                throw KafkaClientError(reason: "\(name): \(reason)")
-            }
-        }
+        let configuration = try made(defaults, of: cluster, bootstrapServers: bootstrapServers, own: bridges)
         rd_kafka_conf_set_events(
             configuration, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG | RD_KAFKA_EVENT_STATS)
         return configuration
+    }
+
+    /// Defaults, then the operator's properties, then what the bridge decides itself. The caller owns it.
+    static func made(
+        _ defaults: [(name: String, value: String)], of cluster: KafkaCluster, bootstrapServers: String?, own: [(String, String)]
+    ) throws(KafkaClientError) -> OpaquePointer {
+        guard let configuration = rd_kafka_conf_new() else { throw KafkaClientError(reason: "out of memory") }
+        do throws(KafkaClientError) {
+            let tokens = try OAuthBearer(cluster.properties)
+            let operators = cluster.properties.filter { tokens == nil || !OAuthBearer.owns($0.key) }.sorted { $0.key < $1.key }
+            let address = bootstrapServers.map { [("bootstrap.servers", $0)] } ?? []
+            for (name, value) in defaults.map({ ($0.name, $0.value) }) + operators.map({ ($0.key, $0.value) }) + address + own {
+                if let reason = set(name, value, in: configuration) { throw KafkaClientError(reason: "\(name): \(reason)") }
+            }
+            if let reason = tokens?.install(in: configuration) { throw KafkaClientError(reason: reason) }
+            return configuration
+        } catch {
+            rd_kafka_conf_destroy(configuration)
+            throw error
+        }
     }
 
     /// `nil`, or why librdkafka refuses. Its text may quote the value, so that of a secret is replaced.

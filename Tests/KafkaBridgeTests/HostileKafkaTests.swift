@@ -63,6 +63,61 @@ struct HostileKafkaTests {
         }
     }
 
+    @Test("OAUTHBEARER tokens and sessions that expire are renewed; without a token everything is in the outbox")
+    func token() async throws {
+        let kafka = try KafkaProcess(["--sasl", "OAUTHBEARER"])
+        try kafka.say("user bridge right")
+        try kafka.say("lifetime 1200")
+        try kafka.say("life 2")
+        let test = try OutboxUnderTest(RouteDelivery(level: .exactlyOnce), at: kafka)
+        test.properties = [
+            "security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "OAUTHBEARER", "sasl.oauthbearer.method": "oidc",
+            "sasl.oauthbearer.token.endpoint.url": try kafka.say("tokens"), "sasl.oauthbearer.client.id": "bridge",
+            "sasl.oauthbearer.client.secret": "right", "sasl.oauthbearer.scope": "kafka write", "sasl.oauthbearer.extensions": "cluster=main",
+        ]
+        try await test.start()
+        let device = try await test.device()
+        // Longer than a token and several sessions last.
+        let start = ContinuousClock.now
+        var count = 0
+        while ContinuousClock.now - start < .seconds(4) {
+            try await publish(count..<(count + 1), test, device)
+            count += 1
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        try await test.drained()
+        try kafka.say("user bridge other")
+        let asked = try #require(Int(try kafka.say("asked")))
+        try await eventually("a token was refused") { try Int(kafka.say("asked")) ?? 0 > asked }
+        try await publish(count..<(count + 50), test, device)
+        try await eventually("the last token has expired") { test.figures.outbox > 0 }
+        #expect(test.figures.isBalanced)
+        try kafka.say("user bridge right")
+        try await test.drained()
+        #expect(test.figures.deadTotal == 0 && test.figures.droppedTotal == 0)
+        // kcat has no tokens of this kind.
+        #expect(try kafka.say("end \(test.topic)").split(separator: " ").compactMap { Int($0) }.reduce(0, +) >= count + 50)
+        await test.stop()
+    }
+
+    @Test("a client without what it needs for a token is refused, and secrets leave no trace")
+    func tokenProperties() throws {
+        func faults(_ properties: [String: String]) -> String {
+            let base = ["security.protocol": "SASL_SSL", "sasl.mechanism": "OAUTHBEARER", "sasl.oauthbearer.method": "oidc"]
+            return ProducerProperties.faults(of: KafkaCluster(name: "c", bootstrapServers: "k:1", properties: base.merging(properties) { $1 })).map(\.description)
+                .joined(separator: "\n")
+        }
+        let whole = [
+            "sasl.oauthbearer.token.endpoint.url": "https://id.example/token", "sasl.oauthbearer.client.id": "c", "sasl.oauthbearer.client.secret": "s-e-c",
+        ]
+        #expect(faults(whole).isEmpty)
+        for name in whole.keys { #expect(faults(whole.filter { $0.key != name }).contains(name)) }
+        let plain = faults(whole.merging(["sasl.oauthbearer.token.endpoint.url": "http://id.example/token"]) { $1 })
+        #expect(plain.contains("only https") && !plain.contains("s-e-c"))
+        #expect(faults(whole.merging(["sasl.oauthbearer.client.secret": "s-e-c\n"]) { $1 }).contains("control character"))
+        #expect(faults(whole.merging(["enable.sasl.oauthbearer.unsecure.jwt": "true"]) { $1 }).contains("anybody can write"))
+    }
+
     @Test("an expired certificate of Kafka's is not accepted: the outbox waits for a valid one", arguments: stored)
     func expiredCertificate(level: DeliveryLevel) async throws {
         let files = TestFiles()

@@ -17,22 +17,11 @@ final class CommittedCursor {
 
     /// - Throws: `.retriable`, as `read` does.
     init(_ identity: TransactionalIdentity, cluster: KafkaCluster, bootstrapServers: String) throws(ProducerFault) {
-        let configuration: OpaquePointer
         do {
-            let own = identity.consumerProperties
-            configuration = try ProducerProperties.configuration(of: cluster, bootstrapServers: bootstrapServers, own: own)
+            let configuration = try ProducerProperties.configuration(of: cluster, bootstrapServers: bootstrapServers, own: identity.consumerProperties)
+            // Its log goes to a queue that nobody reads: it connects to the same brokers as the producer, whose log is read.
+            consumer = try KafkaClient.make(RD_KAFKA_CONSUMER, configuration)
         } catch { throw .retriable(error.reason) }
-        var made: OpaquePointer?
-        // Its log goes to a queue that nobody reads: it connects to the same brokers as the producer, whose log is read.
-        let reason = KafkaClientError.text { buffer, size in
-            made = rd_kafka_new(RD_KAFKA_CONSUMER, configuration, buffer, size)
-            return made != nil
-        }
-        guard let made else {
-            rd_kafka_conf_destroy(configuration)
-            throw .retriable(reason ?? "no consumer")
-        }
-        self.consumer = made
         self.identity = identity
     }
 

@@ -38,15 +38,7 @@ final class ConsumerClient {
             if let owner = Box.owner(opaque) { owner.events.measured(UnsafeRawBufferPointer(start: json, count: json == nil ? 0 : length)) }
             return 0
         }
-        var made: OpaquePointer?
-        let reason = KafkaClientError.text { buffer, size in
-            made = rd_kafka_new(RD_KAFKA_CONSUMER, configuration, buffer, size)
-            return made != nil
-        }
-        guard let made else {
-            rd_kafka_conf_destroy(configuration)
-            throw KafkaClientError(reason: reason ?? "no consumer")
-        }
+        let made = try KafkaClient.make(RD_KAFKA_CONSUMER, configuration)
         client = made
         self.events = events
         self.box = box

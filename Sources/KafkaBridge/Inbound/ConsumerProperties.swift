@@ -41,19 +41,10 @@ enum ConsumerProperties {
     static func configuration(
         of route: KafkaInboundRoute, cluster: KafkaCluster, bootstrapServers: String?, group: String, resets: KafkaInboundRoute.Start
     ) throws(KafkaClientError) -> OpaquePointer {
-        guard let configuration = rd_kafka_conf_new() else { throw KafkaClientError(reason: "out of memory") }
-        let operators = cluster.with(route.properties).properties.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
-        let address = bootstrapServers.map { [("bootstrap.servers", $0)] } ?? []
         let bridges = [
             ("group.id", group), ("enable.auto.commit", "false"), ("enable.auto.offset.store", "false"), ("auto.offset.reset", resets.rawValue),
             ("log.queue", "true"),
         ]
-        for (name, value) in defaults.map({ ($0.name, $0.value) }) + operators + address + bridges {
-            if let reason = ProducerProperties.set(name, value, in: configuration) {
-                rd_kafka_conf_destroy(configuration)
-                throw KafkaClientError(reason: "\(name): \(reason)")
-            }
-        }
-        return configuration
+        return try ProducerProperties.made(defaults, of: cluster.with(route.properties), bootstrapServers: bootstrapServers, own: bridges)
     }
 }
