@@ -1,5 +1,4 @@
 import CRdKafka
-import Logging
 import MQTTModel
 
 /// The transactional producer of one queue: a client of its own, since librdkafka has one transaction per client.
@@ -12,8 +11,7 @@ final class TransactionalKafkaProducer: TransactionalProducer {
     private let bootstrapServers: String
     private let client: KafkaClient
     private let group: OpaquePointer
-    private let logger: Logger
-    private let logLimit = LogLimit(lines: 10, seconds: 10)
+    private let told: (OpaquePointer) -> Void
     private var topics: [String: OpaquePointer] = [:]
     /// While the cursor is being read.
     private var cursorReader: CommittedCursor?
@@ -33,8 +31,9 @@ final class TransactionalKafkaProducer: TransactionalProducer {
     private static let longWait: Int32 = 4_000
 
     /// Makes the client. Returns at once; the cluster need not be there.
+    /// - Parameter told: Gets every event that is no delivery report: log lines, errors, statistics.
     /// - Throws: `.fatal`: librdkafka refuses the properties, or the system a thread.
-    init(identity: TransactionalIdentity, cluster: KafkaCluster, bootstrapServers: String, logger: Logger) throws(ProducerFault) {
+    init(identity: TransactionalIdentity, cluster: KafkaCluster, bootstrapServers: String, told: @escaping (OpaquePointer) -> Void) throws(ProducerFault) {
         guard let group = rd_kafka_consumer_group_metadata_new(identity.consumerGroup) else { throw .fatal("out of memory") }
         do {
             client = try KafkaClient(cluster: cluster, bootstrapServers: bootstrapServers, own: identity.producerProperties(of: cluster))
@@ -46,7 +45,7 @@ final class TransactionalKafkaProducer: TransactionalProducer {
         self.identity = identity
         self.cluster = cluster
         self.bootstrapServers = bootstrapServers
-        self.logger = logger
+        self.told = told
     }
 
     func close() {
@@ -168,11 +167,7 @@ final class TransactionalKafkaProducer: TransactionalProducer {
         var wait = waitMilliseconds
         while let event = rd_kafka_queue_poll(client.queue, wait) {
             wait = 0
-            switch rd_kafka_event_type(event) {
-            case RD_KAFKA_EVENT_DR: takeReports(event)
-            case RD_KAFKA_EVENT_LOG: takeLogLine(event)
-            default: break
-            }
+            if rd_kafka_event_type(event) == RD_KAFKA_EVENT_DR { takeReports(event) } else { told(event) }
             rd_kafka_event_destroy(event)
         }
     }
@@ -227,19 +222,6 @@ final class TransactionalKafkaProducer: TransactionalProducer {
         guard let topic = rd_kafka_topic_new(client.client, name, nil) else { return nil }
         topics[name] = topic
         return topic
-    }
-
-    private func takeLogLine(_ event: OpaquePointer) {
-        var facility: UnsafePointer<CChar>?
-        var text: UnsafePointer<CChar>?
-        var level: Int32 = 0
-        guard rd_kafka_event_log(event, &facility, &text, &level) == 0, let text else { return }
-        // As ReportLoop does.
-        let shown: Logger.Level = level <= 4 ? .warning : level <= 6 ? .info : .debug
-        guard logger.logLevel <= shown, let left = logLimit.admit() else { return }
-        logger.log(
-            level: shown, "librdkafka: \(String(cString: text))\(left > 0 ? " (\(left) lines were left out)" : "")",
-            metadata: ["cluster": "\(cluster.name)", "transactional_id": "\(identity.transactionalID)"])
     }
 
     /// Milliseconds on the monotonic clock.

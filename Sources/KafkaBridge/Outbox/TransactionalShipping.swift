@@ -26,11 +26,14 @@ final class TransactionalShipping {
             transactionalID: name, consumerGroup: name, cursorTopic: outbox.configuration.cursorTopic ?? outbox.configuration.topic.text)
         var limits = ShipLimits()
         limits.maxEntries = 10_000
-        let (cluster, logger) = (outbox.cluster, outbox.logger)
+        let cluster = outbox.cluster
         shipper = ExactlyOnceShipper(
             outbox: queue, limits: limits,
             makeProducer: { () throws(ProducerFault) in
-                try TransactionalKafkaProducer(identity: identity, cluster: cluster, bootstrapServers: bootstrapServers, logger: logger)
+                try TransactionalKafkaProducer(identity: identity, cluster: cluster, bootstrapServers: bootstrapServers) { event in
+                    // Of a fatal error the producer's next call tells, too.
+                    _ = reporter.received(event)
+                }
             },
             deadLetterRecord: { entry, failed in
                 // The original bytes, not what a schema has made of them.

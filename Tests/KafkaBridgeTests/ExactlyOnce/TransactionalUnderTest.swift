@@ -31,8 +31,9 @@ final class TransactionalUnderTest {
     func producer() throws(ProducerFault) -> TransactionalKafkaProducer {
         var logger = Logger(label: "test")
         logger.logLevel = ProcessInfo.processInfo.environment["HEADWATER_TEST_LOG"] == nil ? .critical : .debug
+        let reporter = ShipReporter(route: "test", cluster: "main", logger: logger)
         producers += 1
-        return try TransactionalKafkaProducer(identity: identity, cluster: cluster, bootstrapServers: bootstrapServers, logger: logger)
+        return try TransactionalKafkaProducer(identity: identity, cluster: cluster, bootstrapServers: bootstrapServers) { _ = reporter.received($0) }
     }
 
     func shipper(_ queue: MemoryQueue, limits: ShipLimits = ShipLimits(shortestFencedDelay: 100)) -> ExactlyOnceShipper {
