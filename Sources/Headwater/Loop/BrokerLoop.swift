@@ -186,6 +186,7 @@ final class BrokerLoop {
         waitingForLoop = shared.nodes.map { _ in [] }
         counters.statistics.eventLoops = 1
         ledger = shared.store.map { StoreLedger($0) }
+        turnstile.messages = { [unowned self] in counters.statistics.messagesReceived.total &+ counters.statistics.messagesSent.total }
     }
 
     // MARK: The tick

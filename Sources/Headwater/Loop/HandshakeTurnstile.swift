@@ -4,15 +4,25 @@ import NIOCore
 ///
 /// A ClientHello costs as much as hundreds of messages; a client's Finished, with the CONNECT behind it, as much as tens. A
 /// fleet that comes back at once would keep its loop busy for seconds; so both queue, and those who are connected wait for
-/// one of them at most. Owned by one loop.
+/// one of them at most. While messages flow, handshakes have half of the loop's time: a thread that sleeps is woken sooner than one
+/// that is always busy gets its processor back. Owned by one loop.
 final class HandshakeTurnstile {
+    /// Of the loop's clients, to and fro.
+    var messages: () -> Int = { 0 }
+
     private let eventLoop: any EventLoop
     private var waiting: [Arrival] = []
     private var next = 0
     private var isScheduled = false
+    /// What the last step took.
+    private var cost = TimeAmount.zero
+    private var seenMessages = 0
+    private var lastMessage = NIODeadline.uptimeNanoseconds(0)
 
     /// Long enough for the event loop to look at its sockets first: a task that is due at once would run before them.
-    private static let pause = TimeAmount.microseconds(20)
+    private static let shortestPause = TimeAmount.microseconds(20)
+    /// After that long without a message there is nobody to wait for handshakes.
+    private static let quiet = TimeAmount.milliseconds(100)
 
     init(eventLoop: any EventLoop) { self.eventLoop = eventLoop }
 
@@ -20,28 +30,37 @@ final class HandshakeTurnstile {
     func enter(_ arrival: Arrival) -> Bool {
         // The first of a turn goes at once, if nobody waits: a single client pays nothing.
         if !isScheduled {
-            schedule()
+            schedule(now: .now())
             return true
         }
         waiting.append(arrival)
         return false
     }
 
-    private func schedule() {
+    private func schedule(now: NIODeadline) {
         isScheduled = true
-        eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: Self.pause) { [self] in
+        let count = messages()
+        if count != seenMessages {
+            seenMessages = count
+            lastMessage = now
+        }
+        let pause = now - lastMessage < Self.quiet ? max(Self.shortestPause, cost) : Self.shortestPause
+        eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: pause) { [self] in
             isScheduled = false
+            let began = NIODeadline.now()
             while next < waiting.count {
                 let arrival = waiting[next]
                 next += 1
                 guard arrival.continueHandshake() else { continue }  // it has gone meanwhile
                 break
             }
+            let now = NIODeadline.now()
+            cost = now - began
             if next == waiting.count {
                 waiting.removeAll(keepingCapacity: waiting.count <= 1024)
                 next = 0
             } else {
-                schedule()
+                schedule(now: now)
             }
         }
     }
