@@ -5,7 +5,8 @@ import NIOCore
 /// A ClientHello costs as much as hundreds of messages; a client's Finished, with the CONNECT behind it, as much as tens. A
 /// fleet that comes back at once would keep its loop busy for seconds; so both queue, and those who are connected wait for
 /// one of them at most. While messages flow, handshakes have half of the loop's time: a thread that sleeps is woken sooner than one
-/// that is always busy gets its processor back. Owned by one loop.
+/// that is always busy gets its processor back. Without messages nobody waits, and a few steps go at a time: a pause costs the
+/// system two calls. Owned by one loop.
 final class HandshakeTurnstile {
     /// Of the loop's clients, to and fro.
     var messages: () -> Int = { 0 }
@@ -23,6 +24,8 @@ final class HandshakeTurnstile {
     private static let shortestPause = TimeAmount.microseconds(20)
     /// After that long without a message there is nobody to wait for handshakes.
     private static let quiet = TimeAmount.milliseconds(100)
+    /// Steps begin within it, when it is quiet.
+    private static let longestTurn = TimeAmount.milliseconds(2)
 
     init(eventLoop: any EventLoop) { self.eventLoop = eventLoop }
 
@@ -44,17 +47,19 @@ final class HandshakeTurnstile {
             seenMessages = count
             lastMessage = now
         }
-        let pause = now - lastMessage < Self.quiet ? max(Self.shortestPause, cost) : Self.shortestPause
+        let isQuiet = now - lastMessage >= Self.quiet
+        let pause = isQuiet ? Self.shortestPause : max(Self.shortestPause, cost)
         eventLoop.assumeIsolatedUnsafeUnchecked().scheduleTask(in: pause) { [self] in
             isScheduled = false
             let began = NIODeadline.now()
+            var now = began
             while next < waiting.count {
                 let arrival = waiting[next]
                 next += 1
                 guard arrival.continueHandshake() else { continue }  // it has gone meanwhile
-                break
+                now = .now()
+                guard isQuiet, now - began < Self.longestTurn else { break }
             }
-            let now = NIODeadline.now()
             cost = now - began
             if next == waiting.count {
                 waiting.removeAll(keepingCapacity: waiting.count <= 1024)
