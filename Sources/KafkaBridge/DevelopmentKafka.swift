@@ -64,6 +64,11 @@ public final class DevelopmentKafka: Sendable {
     public static func start(brokers: Int = 1, topics: [String: Int] = [:]) throws(DevelopmentKafkaError) -> DevelopmentKafka {
         guard let configuration = rd_kafka_conf_new() else { throw DevelopmentKafkaError("out of memory") }
         rd_kafka_conf_set_log_cb(configuration, nil)
+        // As Kafka does: an answer behind another would wait for the other's acknowledgement, 40 ms.
+        if let reason = ProducerProperties.set("socket.nagle.disable", "true", in: configuration) {
+            rd_kafka_conf_destroy(configuration)
+            throw DevelopmentKafkaError(reason)
+        }
         let client: OpaquePointer
         do { client = try KafkaClient.make(RD_KAFKA_PRODUCER, configuration) } catch { throw DevelopmentKafkaError(error.reason) }
         guard let mock = rd_kafka_mock_cluster_new(client, Int32(clamping: brokers)),

@@ -12,6 +12,8 @@ enum ProducerProperties {
         // As Java's producer does, so that both put a key on the same partition.
         ("partitioner", "murmur2_random"),
         ("reconnect.backoff.max.ms", "2000"),
+        // As Java's clients do: what librdkafka writes is a whole request, and nothing comes behind it that it should wait for.
+        ("socket.nagle.disable", "true"),
         // librdkafka remembers that a topic is missing or forbidden until it asks again; its own default is 5 minutes.
         ("topic.metadata.refresh.interval.ms", "30000"),
         ("statistics.interval.ms", "5000"),

@@ -7,6 +7,7 @@ enum ConsumerProperties {
         // After a crash the group waits that long for the member that is gone; librdkafka's own default is 45 s.
         ("session.timeout.ms", "10000"),
         ("reconnect.backoff.max.ms", "2000"),
+        ("socket.nagle.disable", "true"),
         // librdkafka remembers that a topic is missing or forbidden until it asks again; its own default is 5 minutes.
         ("topic.metadata.refresh.interval.ms", "30000"),
         ("statistics.interval.ms", "5000"),
