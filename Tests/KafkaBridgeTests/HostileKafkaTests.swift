@@ -231,7 +231,9 @@ struct HostileKafkaTests {
             try await device.publish(publish)
         }
         try await test.drained()
-        #expect(try test.records().map { String($0.payload.prefix(6)) } == [#"{"n":0"#, #"{"n":2"#, #"{"n":4"#])
+        let accepted = try test.records().map { String($0.payload.prefix(6)) }
+        // What is under way behind a batch that is refused as a whole overtakes it, except in transactions.
+        #expect((level == .exactlyOnce ? accepted : accepted.sorted()) == [#"{"n":0"#, #"{"n":2"#, #"{"n":4"#])
         #expect(test.figures.sent == 3 && test.figures.deadTotal == 2)
         let letters = try test.records(of: dead)
         #expect(letters.map { String($0.payload.prefix(6)) } == [#"{"n":1"#, #"{"n":3"#])
