@@ -36,7 +36,7 @@ struct ServerCertificate {
                 remedy: "use the key that the certificate was made with; the certificate must be the first in its file")
         }
         do throws(TLSConfigurationError) {
-            staple = if let file = pair.ocspResponseFile { try StapledResponse(file: file) } else { nil }
+            staple = if let file = pair.ocspResponseFile { try StapledResponse(file: file, for: leaf) } else { nil }
         } catch {
             EVP_PKEY_free(key)
             throw error
@@ -46,8 +46,14 @@ struct ServerCertificate {
         if CertificateFile.isWorldReadable(mode) {
             warnings.append("\(pair.keyFile): every user of this machine can read the private key; chmod 600 it")
         }
-        if let staple, let file = pair.ocspResponseFile, staple.nextUpdateSeconds <= nowSeconds ?? .min {
-            warnings.append("\(file): the OCSP response has expired and is not sent; fetch a new one")
+        if let staple, let file = pair.ocspResponseFile {
+            if staple.isForeign {
+                warnings.append("\(file): the OCSP response is for another certificate and is not sent; fetch one for \(pair.chainFile)")
+            } else if staple.nextUpdateSeconds <= nowSeconds ?? .min {
+                warnings.append("\(file): the OCSP response has expired and is not sent; fetch a new one")
+            } else if staple.isRevoked {
+                warnings.append("\(file): the OCSP response says that the certificate is revoked; use another certificate")
+            }
         }
         self.warnings = warnings
     }
