@@ -161,6 +161,25 @@ struct OutboxBoundsTests {
         await test.stop()
     }
 
+    @Test("a tenant's limit counts what was in the outbox at the start", arguments: [true, false], [DeliveryLevel.atLeastOnce, .exactlyOnce])
+    func tenantLimitAfterRestart(isBounded: Bool, level: DeliveryLevel) async throws {
+        let test = try OutboxUnderTest(RouteDelivery(level: level, outbox: RouteOutbox(maxBytesPerTenant: isBounded ? Self.small * 100 : nil)))
+        test.tenant = "acme"
+        test.kafka?.setDown()
+        try await test.start()
+        let device = try await test.device()
+        for number in 0..<1_200 { try await device.publish(OutboxUnderTest.reading(number)) }
+        let bytes = test.outbox.balance.outboxBytes(ofTenant: "acme")
+        #expect(bytes == test.figures.outboxBytes && bytes > 0)
+        await test.stop()
+        try await test.start()
+        #expect(test.outbox.balance.outboxBytes(ofTenant: "acme") == (isBounded ? bytes : 0))
+        test.kafka?.setUp()
+        try await test.drained()
+        #expect(test.outbox.balance.outboxBytes(ofTenant: "acme") == 0)
+        await test.stop()
+    }
+
     @Test("a broker ends at once though Kafka is away: what waits is stored", arguments: [DeliveryLevel.atLeastOnce, .exactlyOnce])
     func endsWhileAway(level: DeliveryLevel) async throws {
         let test = try OutboxUnderTest(RouteDelivery(level: level))

@@ -19,6 +19,8 @@ final class OutboxUnderTest {
     private(set) var harness: BrokerHarness!
     private(set) var bridge: KafkaBridge!
     var loops = 1
+    /// Whose the clients are.
+    var tenant: String?
     /// In place of the cluster's.
     var address: String?
     var delivery: RouteDelivery
@@ -53,8 +55,9 @@ final class OutboxUnderTest {
         let bridge = try KafkaBridge(
             configuration: KafkaConfiguration(clusters: [main] + moreClusters, routes: [made] + moreRoutes), flushSeconds: 5, logger: logger)
         self.bridge = bridge
-        let directory = directory
+        let (directory, tenant) = (directory, tenant)
         harness = try await BrokerHarness.start(eventLoops: loops, plugins: [bridge]) {
+            if let tenant { $0.listeners[0].tenant = .listener(name: tenant) }
             $0.store.directory = directory
             $0.store.durability = .commit
         }

@@ -45,8 +45,25 @@ final class OutboxRoute: Sendable {
         control = RouteControl(route: name, store: store)
         for shard in shards {
             let figures = shard.queue.figures
-            balance.recovered(entries: figures.entries, bytes: figures.bytes)
+            let tenants = bounds.maxBytesPerTenant == nil ? [:] : Self.bytesByTenant(in: shard.queue)
+            balance.recovered(entries: figures.entries, bytes: figures.bytes, tenants: tenants)
         }
+    }
+
+    /// Reads every head, a second for a million or so; for routes that bound their tenants alone.
+    private static func bytesByTenant(in queue: any OutboxQueue) -> [String: Int] {
+        var bytes: [String: Int] = [:]
+        var next: UInt64? = 0
+        while let first = next {
+            next = nil
+            let damaged = try? queue.read(from: first, maxEntries: 1_000, maxBytes: 4 << 20) { sequence, head, value in
+                next = sequence + 1
+                guard let view = RecordFrameView(head), !view.tenant.isEmpty else { return }
+                bytes[String(decoding: view.tenant, as: UTF8.self), default: 0] += RecordPage.charge(head: head.count, value: value.count)
+            }
+            if let last = damaged?.last { next = max(next ?? 0, last + 1) }
+        }
+        return bytes
     }
 
     /// Begins the names of all outbox queues.
@@ -96,6 +113,11 @@ final class OutboxRoute: Sendable {
             isSlowing.store(false, ordering: .releasing)
         }
         for shard in shards { store.release(shard.queue) }
+    }
+
+    /// Whose room an entry takes. Empty where nobody has counted it: those of an earlier life are counted for a bound alone.
+    func tenant(of view: RecordFrameView, _ sequence: UInt64, in shard: OutboxShard) -> String {
+        bounds.maxBytesPerTenant == nil && sequence < shard.firstOfThisLife ? "" : String(decoding: view.tenant, as: UTF8.self)
     }
 
     /// Why an entry that is next to be sent is not; `nil`: it is.

@@ -219,7 +219,7 @@ final class OutboxShipper {
                 drop(entry.sequence, bytes: entry.charge, .damaged)
                 return true
             }
-            let tenant = entry.sequence < shard.firstOfThisLife ? "" : String(decoding: view.tenant, as: UTF8.self)
+            let tenant = outbox.tenant(of: view, entry.sequence, in: shard)
             guard
                 window.read(
                     entry.sequence, bytes: entry.charge, receivedUnixMilliseconds: view.receivedUnixMilliseconds, tenant: tenant)

@@ -50,11 +50,12 @@ final class RouteBalance: Sendable {
     func outboxBytes(ofTenant tenant: String) -> Int { state.withLock { $0.tenantBytes[tenant] ?? 0 } }
 
     /// What the store had at the start.
-    func recovered(entries: Int, bytes: Int) {
+    func recovered(entries: Int, bytes: Int, tenants: [String: Int]) {
         state.withLock {
             $0.figures.received += entries
             $0.figures.outbox += entries
             $0.figures.outboxBytes += bytes
+            $0.tenantBytes.merge(tenants, uniquingKeysWith: +)
         }
     }
 

@@ -71,7 +71,7 @@ final class TransactionalQueue: ExactlyOnceOutbox {
             leave(entry.sequence, RouteBalance.Ended(bytes: entry.charge, receivedUnixMilliseconds: 0, tenant: ""), .dropped(.damaged))
             return nil
         }
-        let tenant = entry.sequence < shard.firstOfThisLife ? "" : String(decoding: view.tenant, as: UTF8.self)
+        let tenant = outbox.tenant(of: view, entry.sequence, in: shard)
         let ended = RouteBalance.Ended(bytes: entry.charge, receivedUnixMilliseconds: view.receivedUnixMilliseconds, tenant: tenant)
         if let reason = outbox.reasonToDrop(view) {
             leave(entry.sequence, ended, .dropped(reason))
