@@ -49,6 +49,7 @@ struct DeliveryTests {
             value: try RecordValue("${payload.v}"), timestamp: .payload(try PayloadPath("payload.t"), .milliseconds),
             partition: try RecordTemplate("${payload.p}"))
         let test = try await BridgeUnderTest(routes: [route])
+        try TransactionalUnderTest.create(topic, partitions: 3, at: test.bootstrapServers, test.kafka)
         let before = MessageClock.now.unixMilliseconds
         #expect(try test.publish("t/1", #"{"v":"made","t":1600000000123,"p":2}"#) == .hold)
         #expect(try test.publish("t/1", #"{"v":"","p":0}"#) == .hold)

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import re
+import time
 
 from groups import Groups
 from log import Partition
@@ -22,7 +23,9 @@ class Cluster:
     def __init__(self, nodes, partitions):
         self.nodes, self.partitions = nodes, partitions
         self.ports = []
-        self.topics, self.limits = {}, {}
+        self.topics, self.limits, self.created = {}, {}, {}
+        # Seconds until a new topic has leaders.
+        self.birth = 0.0
         self.default_limits = Limits()
         self.groups = Groups()
         self.transactions = Transactions(self)
@@ -36,9 +39,13 @@ class Cluster:
         self.users, self.mechanism, self.session_lifetime = {}, None, 0
 
     def create(self, name, partitions=None, limits=None):
+        self.created[name] = time.monotonic()
         self.topics[name] = [Partition() for _ in range(partitions or self.partitions)]
         self.limits[name] = limits or self.default_limits
         return self.topics[name]
+
+    def is_born(self, name):
+        return time.monotonic() - self.created[name] >= self.birth
 
     def leader(self, index):
         return (index + self.leader_shift) % self.nodes

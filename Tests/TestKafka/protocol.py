@@ -138,6 +138,8 @@ class Requests:
                 cluster.create(name)
             elif name not in cluster.topics:
                 error = wire.UNKNOWN_TOPIC_OR_PARTITION
+            if not error and not cluster.is_born(name):
+                error = wire.LEADER_NOT_AVAILABLE
             partitions = [] if error else range(len(cluster.topics[name]))
             writer.int16(error).string(name)
             if version >= 1:
@@ -189,7 +191,7 @@ class Requests:
         partitions = self.cluster.topics.get(name, [])
         if index >= len(partitions):
             return None, wire.UNKNOWN_TOPIC_OR_PARTITION
-        if self.cluster.leader(index) != self.node:
+        if self.cluster.leader(index) != self.node or not self.cluster.is_born(name):
             return None, wire.NOT_LEADER_OR_FOLLOWER
         return partitions[index], wire.NONE
 
@@ -270,8 +272,6 @@ class Requests:
                 break
             try:
                 await asyncio.wait_for(self.cluster.changed.wait(), remaining)
-            except TimeoutError:
-                pass
             except asyncio.TimeoutError:
                 pass
         writer.int32(0)

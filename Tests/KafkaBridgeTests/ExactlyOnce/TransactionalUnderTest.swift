@@ -77,12 +77,12 @@ final class TransactionalUnderTest {
 
     func stop() { kafka?.stop() }
 
-    static func create(_ topic: String, at bootstrapServers: String, _ kafka: DevelopmentKafka?) throws {
-        if let kafka { return try kafka.createTopic(topic, partitions: 1) }
+    static func create(_ topic: String, partitions: Int32 = 1, at bootstrapServers: String, _ kafka: DevelopmentKafka?) throws {
+        if let kafka { return try kafka.createTopic(topic, partitions: Int(partitions)) }
         let cluster = KafkaCluster(name: "admin", bootstrapServers: bootstrapServers)
         let client = try KafkaClient(cluster: cluster, bootstrapServers: bootstrapServers)
         defer { client.destroy() }
-        var new: OpaquePointer? = rd_kafka_NewTopic_new(topic, 1, -1, nil, 0)
+        var new: OpaquePointer? = rd_kafka_NewTopic_new(topic, partitions, -1, nil, 0)
         let queue = rd_kafka_queue_new(client.client)
         defer {
             rd_kafka_NewTopic_destroy(new)
