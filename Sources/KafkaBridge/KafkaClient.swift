@@ -26,8 +26,7 @@ final class KafkaClient: @unchecked Sendable {
 
     /// A client of librdkafka's, of either kind.
     ///
-    /// OAUTHBEARER tokens are renewed on a thread of librdkafka's own: not every client is polled all the time, and where the tokens'
-    /// queue is the main one, librdkafka 2.0.2 ends the process when the first of them expires.
+    /// OAUTHBEARER tokens are renewed on a thread of librdkafka's own, since fetching one waits and not every client is polled all the time.
     /// - Parameter configuration: Taken over.
     static func make(_ kind: rd_kafka_type_t, _ configuration: OpaquePointer) throws(KafkaClientError) -> OpaquePointer {
         rd_kafka_conf_enable_sasl_queue(configuration, 1)

@@ -20,13 +20,16 @@ struct OAuthBearer: Equatable, Sendable {
     private static let prefix = "sasl.oauthbearer."
     private static let caName = "https.ca.location"
 
-    /// Whether the bridge reads the property instead of librdkafka, once the method is `oidc`.
+    /// Whether tokens are the bridge's business.
+    static func isAsked(by properties: [String: String]) -> Bool { properties[method]?.lowercased() == "oidc" }
+
+    /// Whether the bridge reads the property instead of librdkafka, once it is asked for tokens.
     static func owns(_ name: String) -> Bool { name.hasPrefix(prefix) || name == caName }
 
     /// - Returns: `nil` where the method is another, or none.
     /// - Throws: Which property is missing or can't be used.
     init?(_ properties: [String: String]) throws(KafkaClientError) {
-        guard properties[Self.method]?.lowercased() == "oidc" else { return nil }
+        guard Self.isAsked(by: properties) else { return nil }
         func required(_ name: String) throws(KafkaClientError) -> String {
             guard let value = properties[Self.prefix + name], !value.isEmpty else {
                 throw KafkaClientError(reason: "\(Self.prefix + name) is missing: \(Self.method) oidc needs it")
@@ -99,8 +102,18 @@ struct OAuthBearer: Equatable, Sendable {
             throw KafkaClientError(reason: "the token endpoint's answer has no access_token")
         }
         let claims = Self.claims(of: value)
-        let life = document?["expires_in"]?.int64.map { now + min($0, 1 << 31) * 1_000 } ?? claims?["exp"]?.int64.map { $0 * 1_000 }
-        return Token(value: value, principal: claims?["sub"]?.string ?? clientID, expiry: life ?? now + Self.assumedLife * 1_000)
+        let expiry = Self.expiry(expiresIn: document?["expires_in"]?.int64, claim: claims?["exp"]?.int64, now: now)
+        return Token(value: value, principal: claims?["sub"]?.string ?? clientID, expiry: expiry)
+    }
+
+    /// Milliseconds since 1970. Both numbers are seconds, and whatever the endpoint likes to write.
+    /// - Parameters:
+    ///   - expiresIn: From now (RFC 6749, section 5.1).
+    ///   - claim: `exp`, since 1970 (RFC 7519, section 4.1.4).
+    static func expiry(expiresIn: Int64?, claim: Int64?, now: Int64) -> Int64 {
+        func milliseconds(_ seconds: Int64) -> Int64 { min(max(seconds, 0), 1 << 40) * 1_000 }
+        if let expiresIn { return now + milliseconds(expiresIn) }
+        return claim.map(milliseconds) ?? now + milliseconds(assumedLife)
     }
 
     /// Of a JWT; not verified, since Kafka does that.

@@ -34,11 +34,11 @@ enum ProducerProperties {
     static func faults(of cluster: KafkaCluster) -> [KafkaConfigurationError] {
         var faults: [KafkaConfigurationError] = []
         guard let configuration = rd_kafka_conf_new() else { return faults }
-        let isOurs = cluster.properties[OAuthBearer.method]?.lowercased() == "oidc"
+        let hasTokens = OAuthBearer.isAsked(by: cluster.properties)
         for (name, value) in cluster.properties.sorted(by: { $0.key < $1.key }) {
             if let advice = reserved[name] {
                 faults.append(.reservedProperty(cluster: cluster.name, name: name, advice: advice))
-            } else if !(isOurs && OAuthBearer.owns(name)), let reason = set(name, value, in: configuration) {
+            } else if !(hasTokens && OAuthBearer.owns(name)), let reason = set(name, value, in: configuration) {
                 faults.append(.property(cluster: cluster.name, name: name, reason: reason))
             }
         }

@@ -5,7 +5,7 @@ struct StapledResponse: Sendable {
     private let bytes: [UInt8]
     /// Seconds since 1970.
     let nextUpdateSeconds: Int64
-    /// Why it is given to nobody: it is another certificate's, which happens while both are renewed.
+    /// Whether it is another certificate's, as happens while both are renewed: then nobody gets it.
     let isForeign: Bool
     /// Whether it says that the certificate is revoked.
     let isRevoked: Bool

@@ -10,8 +10,8 @@ struct DevKafkaCommand: AsyncParsableCommand {
         commandName: "dev-kafka",
         abstract: "Run a Kafka for development: in memory, gone at exit.",
         discussion: """
-            Prints the bootstrap address and serves until SIGINT or SIGTERM. It keeps records in memory only, and knows no \
-            transactions and no access control: for trying out and for tests, not for data that matters.
+            Prints the bootstrap address and serves until SIGINT or SIGTERM. It keeps records in memory only, isolates no \
+            transactions and lets everybody in: for trying out and for tests, not for data that matters.
 
             Example:
               headwater dev-kafka --topic telemetry:4 --bootstrap-file /tmp/kafka &

@@ -100,6 +100,14 @@ struct HostileKafkaTests {
         await test.stop()
     }
 
+    @Test("whatever a token endpoint says of a token's life is a time", arguments: [
+        (60, nil, 61_000), (60, 9, 61_000), (nil, 9, 9_000), (nil, nil, 301_000), (-5, nil, 1_000), (Int64.min, nil, 1_000),
+        (Int64.max, nil, 1_000 + (1 << 40) * 1_000), (nil, Int64.max, (1 << 40) * 1_000), (nil, Int64.min, 0),
+    ] as [(Int64?, Int64?, Int64)])
+    func tokenLife(expiresIn: Int64?, claim: Int64?, expiry: Int64) {
+        #expect(OAuthBearer.expiry(expiresIn: expiresIn, claim: claim, now: 1_000) == expiry)
+    }
+
     @Test("a client without what it needs for a token is refused, and secrets leave no trace")
     func tokenProperties() throws {
         func faults(_ properties: [String: String]) -> String {
