@@ -110,7 +110,9 @@ let package = Package(
         tests("MQTTWireTests", ["MQTTWire", "MQTTModel"]),
         tests("MQTTSessionTests", ["MQTTSession", "MQTTModel", nioCore]),
         tests("TransportTests", ["Transport", nioCore, nioEmbedded, nioPosix], resources: [.copy("Scripts")]),
-        tests("HeadwaterTests", ["Headwater", "headwater-cli", "BrokerTestKit", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, logging]),
+        tests(
+            "HeadwaterTests",
+            ["Headwater", "headwater-cli", "BrokerTestKit", "TLS", "MQTTWire", "MQTTModel", "PluginAPI", nioCore, nioPosix, logging]),
         tests(
             "CrashTests", ["headwater-cli", "BrokerTestKit", "Storage", "LMDB", "MQTTWire", "MQTTModel"], resources: [.copy("Resources")]),
         tests(

@@ -94,6 +94,9 @@ struct BrokerMetrics {
 
     private mutating func security(_ figures: BrokerStatistics) {
         page.counter("headwater_tls_handshakes_total", "TLS handshakes completed, resumed ones included.", figures.handshakes.completed)
+        page.counter(
+            "headwater_tls_handshake_steps_aside_total", "Steps of TLS handshakes that were kept out of the way of flowing messages, on threads.",
+            figures.handshakes.stepsOnThreads)
         page.counter("headwater_tls_resumptions_total", "TLS handshakes completed with the keys of an earlier connection.", figures.handshakes.resumed)
         page.counter(
             "headwater_tls_handshake_failures_total", "TLS handshakes not completed, by reason.", label: "reason",

@@ -13,7 +13,7 @@ package enum TLSEvent: Sendable {
 /// Follows the handshake of one channel, in place of `TLSEvent`s: without a handler of its own, which each connection would have to
 /// add and remove.
 package protocol TLSHandshakeObserver: AnyObject {
-    /// Bytes of the handshake are here. `false`: they wait for `TLSHandler.continueHandshake`.
+    /// Bytes of the handshake are here. `false`: they wait for `TLSHandler.continueHandshake`, or `beginStep`.
     func mayContinueHandshake() -> Bool
     func handshakeEnded(_ event: TLSEvent)
 }
@@ -28,8 +28,10 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
     package typealias OutboundIn = ByteBuffer
     package typealias OutboundOut = ByteBuffer
 
-    /// `nil` after `detach`.
+    /// `nil` after `detach`, and while a `HandshakeStep` has it.
     @exclusivity(unchecked) package private(set) var engine: TLSEngine?
+    /// A `HandshakeStep` has the engine.
+    @exclusivity(unchecked) private var isAway = false
     private let scratch: TLSScratch
     @exclusivity(unchecked) private var context: ChannelHandlerContext?
     @exclusivity(unchecked) private var bytesInChannel = 0
@@ -86,7 +88,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// - Returns: `true`: the bytes are kept.
     private func mustWait(_ ciphertext: ByteBuffer, _ context: ChannelHandlerContext) -> Bool {
-        if held?.isEmpty == true, observer?.mayContinueHandshake() != false { return false }
+        if !isAway, held?.isEmpty == true, observer?.mayContinueHandshake() != false { return false }
         held?.append(ciphertext)
         if held?.count ?? 0 > Self.maxHeldReads { context.close(promise: nil) }
         return true
@@ -102,16 +104,53 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         return true
     }
 
+    /// The turn of a handshake that was kept waiting has come, on another thread. Until `endStep` nothing is done for the connection, and
+    /// what comes is kept.
+    /// - Returns: `nil`: the connection is no more.
+    package func beginStep() -> HandshakeStep? {
+        guard let context, context.channel.isActive, let engine, let bytes = held, !bytes.isEmpty else { return nil }
+        held = []
+        self.engine = nil
+        isAway = true
+        return HandshakeStep(engine, ciphertext: bytes)
+    }
+
+    /// The step has been run.
+    package func endStep(_ step: HandshakeStep) {
+        guard isAway else { return }
+        isAway = false
+        guard let context, context.channel.isActive else { return }
+        engine = step.engine
+        let later = held ?? []
+        held = []
+        follow(step.progress, step.plaintext, step.identity, step.engine, context)
+        if held == nil {
+            for ciphertext in later { received(ciphertext, context) }
+        } else if !later.isEmpty {
+            held = later
+            if observer?.mayContinueHandshake() != false { _ = continueHandshake() }
+        }
+        context.fireChannelReadComplete()
+    }
+
     private func received(_ ciphertext: ByteBuffer, _ context: ChannelHandlerContext) {
         guard let engine, engine.phase <= .open else { return }
         var plaintext = scratch.take()
         let progress = ciphertext.withUnsafeReadableBytes { engine.receive($0, plaintext: &plaintext) }
+        follow(progress, plaintext, nil, engine, context)
+        scratch.give(plaintext)
+    }
+
+    /// What has come has been decrypted.
+    @inline(__always)
+    private func follow(
+        _ progress: TLSEngine.Progress, _ plaintext: ByteBuffer, _ identity: PeerIdentity?, _ engine: TLSEngine, _ context: ChannelHandlerContext
+    ) {
         // In TLS 1.3 what a server has left to say is a session ticket. If the client's first request has come along, it goes with the answer.
         let isTicket = progress == .handshakeCompleted && engine.isServer && engine.version >= .v1_3
         if engine.hasOutput, !isTicket { sendOutput(context) }
-        if progress == .handshakeCompleted { completed(engine, context) }
+        if progress == .handshakeCompleted { completed(identity ?? engine.peerIdentity(), engine, context) }
         if plaintext.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(plaintext)) }
-        scratch.give(plaintext)
         if isTicket {
             context.eventLoop.assumeIsolated().execute { [self] in if let context = self.context { sendOutput(context) } }
         }
@@ -140,9 +179,9 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
         self.context = nil
     }
 
-    private func completed(_ engine: TLSEngine, _ context: ChannelHandlerContext) {
+    private func completed(_ identity: PeerIdentity, _ engine: TLSEngine, _ context: ChannelHandlerContext) {
         held = nil
-        tell(.handshakeCompleted(engine.peerIdentity()), context)
+        tell(.handshakeCompleted(identity), context)
         let waiting = early
         early = []
         for (buffer, promise) in waiting { sealAndWrite(buffer, engine, context, promise) }
@@ -181,6 +220,7 @@ package final class TLSHandler: ChannelDuplexHandler, RemovableChannelHandler {
 
     package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         let buffer = unwrapOutboundIn(data)
+        if isAway { return early.append((buffer, promise)) }
         guard let engine else {
             promise?.fail(ChannelError.ioOnClosedChannel)
             return

@@ -84,6 +84,8 @@ struct StormTests {
             let figures = try await door.process.metrics()
             #expect(unaccountedDeliveries(figures) == 0)
             #expect(figures["headwater_tls_handshakes_total", default: 0] >= Double(2 * Self.count + 2))
+            // The probe's messages flow: the fleet's handshakes stay out of their way.
+            #expect(figures["headwater_tls_handshake_steps_aside_total", default: 0] >= Double(Self.count))
 
             // A restart: the broker's own state is gone as well.
             try await door.restart()

@@ -92,12 +92,6 @@ final class Arrival {
         try pipeline.addHandler(handler)
     }
 
-    /// - Returns: `false`: the connection is no more.
-    func continueHandshake() -> Bool {
-        waitsNoMore()
-        return tls?.continueHandshake() ?? false
-    }
-
     private func waitsNoMore() {
         guard isWaiting else { return }
         isWaiting = false
@@ -167,6 +161,27 @@ final class Arrival {
         connection.halfOpen = halfOpen
         halfOpen = nil
         try pipeline.addHandler(connection)
+    }
+}
+
+extension Arrival: HandshakeTurnTaker {
+    func continueHandshake() -> Bool {
+        waitsNoMore()
+        return tls?.continueHandshake() ?? false
+    }
+
+    func beginStep() -> HandshakeStep? {
+        guard let step = tls?.beginStep() else {
+            waitsNoMore()
+            return nil
+        }
+        loop.counters.statistics.handshakes.stepsOnThreads += 1
+        return step
+    }
+
+    func endStep(_ step: HandshakeStep) {
+        waitsNoMore()
+        tls?.endStep(step)
     }
 }
 

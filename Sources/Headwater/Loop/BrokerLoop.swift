@@ -154,7 +154,7 @@ final class BrokerLoop {
         halfOpen = shared.halfOpen
         loginGuard = shared.loginGuard
         hashingPool = shared.hashingPool
-        turnstile = HandshakeTurnstile(eventLoop: node.eventLoop)
+        turnstile = HandshakeTurnstile(node: node, threads: shared.handshakeThreads)
         security = shared.security
         quotas = shared.quotas
         logger = shared.logger

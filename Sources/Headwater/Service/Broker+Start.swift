@@ -55,6 +55,7 @@ extension Broker {
                 loginGuard: LoginGuard(LoginLimits(
                     configuration.logins, connectTimeoutSeconds: configuration.limits.connectTimeoutSeconds)),
                 hashingPool: HashingPool(threads: configuration.limits.hashingThreads, maxWaiting: configuration.limits.maxWaitingLogins),
+                handshakeThreads: HandshakeThreads(threads: max(1, min(64, System.coreCount))),
                 security: security.current, logger: logger, store: opened?.service)
             let pluginStore = opened.map { BrokerPluginStore($0.service, nodes: nodes) }
             for plugin in plugins {

@@ -25,7 +25,7 @@ extension BrokerStatistics {
             \.packetsSent, \.messagesWithoutReceiver, \.duplicatesRecognized, \.willsPublished, \.deliveriesDue, \.delivered,
             \.expired, \.queuedMessages, \.queuedBytes, \.inflightMessages, \.heldPublishes, \.pausedPublishers, \.quotaPauses,
             \.eventLoops,
-            \.handshakes.completed, \.handshakes.resumed, \.webSocketFailures, \.proxyFailures, \.connectionsRevoked,
+            \.handshakes.completed, \.handshakes.resumed, \.handshakes.stepsOnThreads, \.webSocketFailures, \.proxyFailures, \.connectionsRevoked,
         ]
     }
 }

@@ -62,6 +62,8 @@ public struct BrokerStatistics: Sendable {
         public var resumed = 0
         /// Not completed, by reason: a fixed set of words (docs/security.md).
         public var failed: [String: Int] = [:]
+        /// Steps of handshakes that went to threads, since messages flowed.
+        public var stepsOnThreads = 0
         public init() {}
     }
     public var handshakes = Handshakes()

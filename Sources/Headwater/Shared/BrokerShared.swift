@@ -15,6 +15,7 @@ struct BrokerShared: Sendable {
     let halfOpen: HalfOpenConnections
     let loginGuard: LoginGuard
     let hashingPool: HashingPool
+    let handshakeThreads: HandshakeThreads
     /// By listener; at the start.
     let security: [ListenerSecurity]
     let logger: Logger
