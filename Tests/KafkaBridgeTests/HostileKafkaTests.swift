@@ -63,6 +63,23 @@ struct HostileKafkaTests {
         }
     }
 
+    @Test("a leader that takes no batches for a while does not change the order of those that are under way", arguments: stored)
+    func pipelined(level: DeliveryLevel) async throws {
+        let kafka = try KafkaProcess()
+        let test = try OutboxUnderTest(RouteDelivery(level: level), at: kafka)
+        test.properties = ["batch.num.messages": "5"]
+        try await test.start()
+        let device = try await test.device()
+        try await publish(0..<20, test, device)
+        try await test.drained()
+        try kafka.say("delay 20")
+        for code in [6, 19, 7] { try kafka.say("error Produce \(code) 2") }  // NOT_LEADER, NOT_ENOUGH_REPLICAS, REQUEST_TIMED_OUT
+        try await publish(20..<220, test, device)
+        try kafka.say("delay 0")
+        try await expectAll(220, test)
+        await test.stop()
+    }
+
     @Test("OAUTHBEARER tokens and sessions that expire are renewed; without a token everything is in the outbox")
     func token() async throws {
         let kafka = try KafkaProcess(["--sasl", "OAUTHBEARER"])

@@ -75,6 +75,8 @@ struct OutboxDeliveryTests {
         .enabled(if: BridgeUnderTest.isEmbedded))
     func passingErrors() async throws {
         let test = try OutboxUnderTest()
+        // The mock cluster takes a batch that is under way behind a refused one, which Kafka does not (`HostileKafkaTests.pipelined`).
+        test.properties = ["max.in.flight": "1"]
         try await test.start()
         let device = try await test.device()
         try await device.publish(OutboxUnderTest.reading(0))
