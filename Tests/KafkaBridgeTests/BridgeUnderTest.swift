@@ -90,14 +90,14 @@ final class BridgeUnderTest {
     static func freshTopic() -> String { "headwater-test-\(UInt64.random(in: .min ... .max))" }
 }
 
-/// Waits for a condition, 30 seconds at most.
+/// Waits for a condition, for as long as the mock cluster may take.
 func eventually(
     _ claim: @autoclosure () throws -> String, sourceLocation: SourceLocation = #_sourceLocation, isolation: isolated (any Actor)? = #isolation,
     _ condition: () throws -> Bool
 ) async throws {
     let start = ContinuousClock.now
     while try !condition() {
-        if ContinuousClock.now - start > .seconds(30) {
+        if ContinuousClock.now - start > InboundUnderTest.patience {
             Issue.record("never came true: \(try claim())", sourceLocation: sourceLocation)
             throw CancellationError()
         }

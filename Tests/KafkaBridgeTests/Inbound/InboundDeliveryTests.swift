@@ -25,7 +25,7 @@ struct InboundDeliveryTests {
         try await test.harness.wait(for: "it is offline") { $0.connections == 2 }
         for number in 0..<30 { try test.source.write(test.topic, "\(number)", key: "pump-\(number % 3)") }
         try test.source.flush()
-        let received = try await live.messages(30, within: .seconds(30))
+        let received = try await live.messages(30, within: InboundUnderTest.patience)
         for pump in 0..<3 {
             let own = received.filter { $0.topic == "commands/pump-\(pump)" }
             #expect(InboundUnderTest.texts(own) == (0..<10).map { "\($0 * 3 + pump)" })
@@ -82,7 +82,7 @@ struct InboundDeliveryTests {
             test.topic, Array("yes".utf8), key: Array("../$SYS/pump".utf8),
             headers: [("unit", Array("celsius".utf8)), ("content-type", Array("text/plain".utf8)), ("raw", [0xFF]), ("kafka.key", Array("forged".utf8))], partition: 0)
         try test.source.flush()
-        let packet = try await client.receive(1, within: .seconds(30))[0]
+        let packet = try await client.receive(1, within: InboundUnderTest.patience)[0]
         #expect(packet.topic == "commands/../$SYS/pump" && packet.expirySeconds.map { (590...600).contains($0) } == true)
         #expect(packet.properties.contentType == "text/plain")
         #expect(packet.properties.userProperties == [UserProperty("kafka.key", "../$SYS/pump"), UserProperty("unit", "celsius")])
@@ -219,7 +219,7 @@ struct InboundDeliveryTests {
         try await eventually("the partition is assigned") { test.figures.partitions > 0 }
         test.inbound.control.setPaused(false)
         let again = try await test.again("client")
-        #expect(InboundUnderTest.texts(try await again.messages(200, within: .seconds(30))) == (200..<400).map(String.init))
+        #expect(InboundUnderTest.texts(try await again.messages(200, within: InboundUnderTest.patience)) == (200..<400).map(String.init))
         await test.stop()
     }
 
@@ -233,13 +233,13 @@ struct InboundDeliveryTests {
         var client = try await test.receiver("client")
         for number in 0..<20 { try test.source.write(test.topic, "\(number)", key: "a") }
         try test.source.flush()
-        #expect(InboundUnderTest.texts(try await client.messages(20, within: .seconds(30))) == (0..<20).map(String.init))
+        #expect(InboundUnderTest.texts(try await client.messages(20, within: InboundUnderTest.patience)) == (0..<20).map(String.init))
         await test.stop()
         try test.source.write(test.topic, "20", key: "a")
         try test.source.flush()
         try await test.start()
         client = try await test.receiver("client")
-        #expect(InboundUnderTest.texts(try await client.messages(1, within: .seconds(30))) == ["20"])
+        #expect(InboundUnderTest.texts(try await client.messages(1, within: InboundUnderTest.patience)) == ["20"])
         await test.stop()
     }
 
@@ -257,7 +257,7 @@ struct InboundDeliveryTests {
         try test.source.flush()
         try await test.start()
         let client = try await test.again("client")
-        #expect(InboundUnderTest.texts(try await client.messages(1, within: .seconds(30))) == ["while down"])
+        #expect(InboundUnderTest.texts(try await client.messages(1, within: InboundUnderTest.patience)) == ["while down"])
         await test.stop()
     }
 
@@ -268,13 +268,13 @@ struct InboundDeliveryTests {
         let client = try await test.receiver("client")
         try test.source.write(test.topic, "0", key: "a")
         try test.source.flush()
-        #expect(InboundUnderTest.texts(try await client.messages(1, within: .seconds(30))) == ["0"])
+        #expect(InboundUnderTest.texts(try await client.messages(1, within: InboundUnderTest.patience)) == ["0"])
         test.kafka?.setDown()
         try await Task.sleep(for: .milliseconds(500))  // so that connections have broken
         test.kafka?.setUp()
         for number in 1..<50 { try test.source.write(test.topic, "\(number)", key: "a") }
         try test.source.flush()
-        #expect(InboundUnderTest.texts(try await client.messages(49, within: .seconds(30))) == (1..<50).map(String.init))
+        #expect(InboundUnderTest.texts(try await client.messages(49, within: InboundUnderTest.patience)) == (1..<50).map(String.init))
         await test.stop()
     }
 }

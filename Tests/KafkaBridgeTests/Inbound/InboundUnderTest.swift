@@ -11,6 +11,9 @@ import Testing
 
 /// A broker with an inbound route; its store and Kafka outlive it.
 final class InboundUnderTest {
+    /// For records to arrive. The mock cluster gives a consumer its partitions after 3 s, and now and then only 9 s later, or twice that.
+    static let patience = Duration.seconds(90)
+
     let topic = BridgeUnderTest.freshTopic()
     let kafka: DevelopmentKafka?
     let source: RecordSource
