@@ -190,13 +190,20 @@ struct PluginTests {
             client.send(.pingReq)
             try await client.expectNothing()
             for completion in plugin.recorded.completions { completion.complete(.fulfilled) }
+            // The pause is over with the first that are complete; with a store, acknowledgements of the others may come later.
+            var isAnswered = false
             if qos != .atMostOnce {
                 for id: UInt16 in 1...10 {
+                    var packet = try await client.next()
+                    if packet == .pingResp {
+                        isAnswered = true
+                        packet = try await client.next()
+                    }
                     let answer = Acknowledgement(packetID: id)
-                    try await client.expect(qos == .atLeastOnce ? .pubAck(answer) : .pubRec(answer))
+                    #expect(packet == (qos == .atLeastOnce ? .pubAck(answer) : .pubRec(answer)))
                 }
             }
-            try await client.expect(.pingResp)
+            if !isAnswered { try await client.expect(.pingResp) }
             #expect(await harness.broker.statistics().pausedPublishers == 0)
         }
     }
