@@ -4,7 +4,7 @@
 FROM swift:6.3-bookworm AS builder
 RUN apt-get -qq update \
     && apt-get -qq install --yes --no-install-recommends librdkafka-dev libssl-dev liblmdb-dev \
-        libargon2-dev libcurl4-openssl-dev libavro-dev pkg-config make \
+        libargon2-dev libcurl4-openssl-dev libavro-dev libjemalloc-dev pkg-config make \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 # The dependencies first: a change of the sources then doesn't fetch them again.
@@ -17,7 +17,7 @@ RUN swift build $(sed -n 's/^RELEASE_FLAGS = //p' Makefile) --static-swift-stdli
 
 FROM debian:12-slim
 RUN apt-get -qq update \
-    && apt-get -qq install --yes --no-install-recommends librdkafka1 libssl3 liblmdb0 libargon2-1 libcurl4 libavro23 ca-certificates \
+    && apt-get -qq install --yes --no-install-recommends librdkafka1 libssl3 liblmdb0 libargon2-1 libcurl4 libavro23 libjemalloc2 ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 1883 --home-dir /var/lib/headwater --create-home --shell /usr/sbin/nologin headwater \
     && chmod 0700 /var/lib/headwater

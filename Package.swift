@@ -55,6 +55,8 @@ let package = Package(
         .systemLibrary(name: "CArgon2", pkgConfig: "libargon2", providers: [.apt(["libargon2-dev"])]),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CAvro", pkgConfig: "avro-c", providers: [.apt(["libavro-dev"])]),
+        // The program's malloc (docs/adr/0021-an-allocator-whose-locks-are-short.md). Who embeds the library chooses for himself.
+        .target(name: "CJemalloc", linkerSettings: [.linkedLibrary("jemalloc")]),
         library("Encodings", []),
         library("MQTTModel", ["Encodings", nioCore]),
         library("MQTTWire", ["MQTTModel"]),
@@ -84,7 +86,7 @@ let package = Package(
             name: "headwater-cli",
             dependencies: [
                 "Headwater", "Storage", "Security", "TLS", "Admin", "ConfigFile", "KafkaBridge", "PluginAPI", "MQTTWire", "MQTTModel",
-                "CPrivileges", nioCore, nioPosix, logging, lifecycle, signals, arguments,
+                "CPrivileges", "CJemalloc", nioCore, nioPosix, logging, lifecycle, signals, arguments,
             ],
             path: "Sources/headwater",
             swiftSettings: settings),
