@@ -16,17 +16,18 @@ package struct Listener: Sendable {
     private let socketFile: UnixSocketFile?
 
     /// - Parameters:
+    ///   - acceptsPerRound: Connections at most before the loop looks at those who are connected: a crowd at the door must not keep
+    ///     them waiting. More save calls for each connection.
     ///   - mayAccept: Asked before each round of accepting; `false` leaves those who come in the kernel's queue for a moment.
     ///   - initialize: Called on the accepted channel's loop; throwing closes the channel.
     /// - Throws: The system's error when the address can't be bound, `UnixSocketFile.Fault` when it is another's socket.
     package static func open(
-        name: String, address: ListenAddress, group: any EventLoopGroup, mayAccept: @escaping @Sendable () -> Bool = { true },
+        name: String, address: ListenAddress, group: any EventLoopGroup, acceptsPerRound: Int = 8, mayAccept: @escaping @Sendable () -> Bool = { true },
         initialize: @escaping @Sendable (any Channel) throws -> Void
     ) async throws -> Listener {
         var bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 4096)
-            // Between two rounds the loop looks at those who are connected: a crowd at the door must not keep them waiting.
-            .serverChannelOption(.maxMessagesPerRead, value: 8)
+            .serverChannelOption(.maxMessagesPerRead, value: UInt(acceptsPerRound))
             .serverChannelOption(.autoRead, value: false)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandler(AcceptBackoff(mayAccept: mayAccept)) }

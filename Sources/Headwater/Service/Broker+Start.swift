@@ -11,6 +11,9 @@ import Transport
 /// The start, in an order that lets a process give up rights in its middle: files of keys are read and addresses bound first, the
 /// store is opened after that, and clients are let in at the end.
 extension Broker {
+    /// Half a mebibyte in the kernel.
+    private static let mostReservedDescriptors = 65_536
+
     /// Starts the plugins and opens the listeners.
     ///
     /// - Parameter bound: Called when certificates, passwords and rules are read and the listeners have their addresses, before the
@@ -30,6 +33,7 @@ extension Broker {
         let nodes = loops.enumerated().map { LoopNode(index: $0.offset, eventLoop: $0.element) }
         let totals = BrokerTotals(
             maxConnections: configuration.limits.maxConnections ?? max(16, descriptors - 64))
+        DirectSocket.reserveDescriptors(min(totals.maxConnections, descriptors - 1, Self.mostReservedDescriptors))
         let halfOpen = HalfOpenConnections(
             maxPerAddress: configuration.limits.maxHalfOpenPerAddress ?? max(8, totals.maxConnections / 2), maxHandshakes: configuration.limits.maxHandshakes)
         state.withLock { state in
@@ -152,8 +156,10 @@ extension Broker {
         let nodesByLoop = Dictionary(uniqueKeysWithValues: nodes.map { (ObjectIdentifier($0.eventLoop), $0) })
         let listener: Listener
         do {
+            // One for TLS costs as much as three without, and its handshake ten times that.
             listener = try await Listener.open(
-                name: configuration.name, address: address, group: group, mayAccept: { !halfOpen.isFull }
+                name: configuration.name, address: address, group: group, acceptsPerRound: configuration.tls == nil ? 8 : 2,
+                mayAccept: { !halfOpen.isFull }
             ) { channel in
                 guard let loop = nodesByLoop[ObjectIdentifier(channel.eventLoop)]?.bound.value else { throw ChannelError.ioOnClosedChannel }
                 guard totals.admitConnection(to: profile) else {
