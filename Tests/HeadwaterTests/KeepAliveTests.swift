@@ -1,4 +1,5 @@
 import BrokerTestKit
+import Foundation
 import Headwater
 import MQTTModel
 import MQTTWire
@@ -29,6 +30,26 @@ struct KeepAliveTests {
             }
             try await client.ping()
             try await idle.ping()
+        }
+    }
+
+    @Test("who has sent something in time is not closed by a loop that was too busy to read it")
+    func busyLoop() async throws {
+        let plugin = ScriptedPlugin(
+            .init(
+                interests: [.publish], publishFilters: [try TopicFilter("stop")],
+                willPublish: { _ in
+                    usleep(2_000_000)
+                    return .proceed
+                }))
+        try await withBroker(1, plugins: [plugin]) { harness in
+            let client = try await harness.connect("client") { $0.keepAliveSeconds = 1 }
+            let other = try await harness.connect("other")
+            other.send(.publish(message("stop", "x")))
+            // The loop is in the hook, for longer than the client may be silent.
+            try await client.expectNothing(for: .milliseconds(300))
+            try await client.ping()
+            try await client.expectEnd(.keepAliveTimeout)
         }
     }
 

@@ -157,13 +157,19 @@ extension BrokerLoop {
         connection.beginClosing()
     }
 
+    private static let lastLookPauseMilliseconds: UInt64 = 20
+
     func checkKeepAlive(_ connection: ConnectionHandler) {
         guard connection.phase == .connected, connection.keepAliveMilliseconds > 0 else { return }
         let now = clock.monotonicMilliseconds
         // What the broker chose not to read can't be held against the client, unless it is the client that does not read.
         if connection.pauses > (connection.isPausedForOutput ? 1 : 0) { connection.lastPacketMilliseconds = now }
         let deadline = connection.lastPacketMilliseconds + connection.keepAliveMilliseconds
-        if now >= deadline {
+        if now >= deadline, connection.lastLookMilliseconds != connection.lastPacketMilliseconds {
+            // Its packets may be in the socket, where a loop that was kept busy has not looked yet. It does so before its next timer.
+            connection.lastLookMilliseconds = connection.lastPacketMilliseconds
+            addTimer(.keepAlive, slot: connection.slot, serial: connection.serial, afterMilliseconds: Self.lastLookPauseMilliseconds)
+        } else if now >= deadline {
             connection.close(DisconnectReason(cause: .keepAliveTimeout, code: .keepAliveTimeout))
         } else {
             addTimer(.keepAlive, slot: connection.slot, serial: connection.serial, afterMilliseconds: deadline - now)

@@ -78,6 +78,8 @@ final class ConnectionHandler: ChannelInboundHandler {
     @exclusivity(unchecked) var maxPacketBytes = Int.max
     @exclusivity(unchecked) var lastPacketMilliseconds: UInt64 = 0
     @exclusivity(unchecked) var keepAliveMilliseconds: UInt64 = 0
+    /// `lastPacketMilliseconds` of the client that was too silent when its socket was to be read once more.
+    @exclusivity(unchecked) var lastLookMilliseconds = UInt64.max
     @exclusivity(unchecked) var wantsProblemInformation = true
     @exclusivity(unchecked) var pausedForHolds = false
     @exclusivity(unchecked) var isTouched = false
