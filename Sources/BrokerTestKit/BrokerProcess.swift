@@ -147,19 +147,17 @@ public final class BrokerProcess: Sendable {
     /// - Returns: `nil`: it still runs.
     public func end(within time: Duration = ScriptedClient.patience) async -> Ending? {
         let deadline = ContinuousClock.now + time
-        while isRunning, ContinuousClock.now < deadline { try? await Task.sleep(for: .milliseconds(5)) }
+        while ContinuousClock.now < deadline {
+            if let ending { return ending }
+            try? await Task.sleep(for: .milliseconds(5))
+        }
         return ending
     }
 
     /// How it ended, `nil` while it runs.
-    public var ending: Ending? {
-        process.withLock { process in
-            if process.isRunning { return nil }
-            return process.terminationReason == .exit ? .exit(process.terminationStatus) : .signal(process.terminationStatus)
-        }
-    }
+    public var ending: Ending? { process.withLock { $0.ending } }
 
-    public var isRunning: Bool { process.withLock { $0.isRunning } }
+    public var isRunning: Bool { ending == nil }
 
     public var log: String { (try? String(contentsOfFile: logPath, encoding: .utf8)) ?? "" }
 
@@ -168,15 +166,13 @@ public final class BrokerProcess: Sendable {
     /// - Returns: The exit code, `nil` if the program ended by a signal.
     @discardableResult
     public func terminate(within time: Duration = ScriptedClient.patience) async -> Int32? {
-        process.withLock { $0.terminate() }
-        let deadline = ContinuousClock.now + time
-        while isRunning, ContinuousClock.now < deadline { try? await Task.sleep(for: .milliseconds(10)) }
-        if isRunning {
+        process.withLock { if $0.ending == nil { $0.terminate() } }
+        guard let ending = await end(within: time) else {
             await kill()
             return nil
         }
         removeFiles()
-        return process.withLock { $0.terminationReason == .exit ? $0.terminationStatus : nil }
+        return if case .exit(let code) = ending { code } else { nil }
     }
 
     /// SIGKILL: no goodbye to anybody.

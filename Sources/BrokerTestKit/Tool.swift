@@ -68,7 +68,7 @@ package final class Tool: Sendable {
         return try FileHandle(forWritingTo: url)
     }
 
-    package var isRunning: Bool { process.withLock { $0.isRunning } }
+    package var isRunning: Bool { process.withLock { $0.ending == nil } }
     package var processIdentifier: Int32 { process.withLock { $0.processIdentifier } }
 
     /// What it has said so far, on both streams.
@@ -95,19 +95,23 @@ package final class Tool: Sendable {
     /// - Throws: `ScriptedClientError` with what it has said when it does not end in time; it is killed then.
     package func end(within time: Duration = .seconds(30)) async throws -> Output {
         let deadline = ContinuousClock.now + time
-        while isRunning {
+        while true {
+            if let ending = process.withLock({ $0.ending }) {
+                let code: Int32? = if case .exit(let code) = ending { code } else { nil }
+                return Output(exitCode: code, text: text("out"), errors: text("err"))
+            }
             guard ContinuousClock.now < deadline else {
+                let place = try? String(contentsOfFile: "/proc/\(processIdentifier)/wchan", encoding: .utf8)
                 kill()
-                throw ScriptedClientError("\(name) did not end within \(time): \(text("out")) \(text("err"))", file: #fileID, line: #line)
+                throw ScriptedClientError(
+                    "\(name) did not end within \(time), it is in \(place ?? "?"): \(text("out")) \(text("err"))", file: #fileID, line: #line)
             }
             try await Task.sleep(for: .milliseconds(5))
         }
-        let code = process.withLock { $0.terminationReason == .exit ? $0.terminationStatus : nil }
-        return Output(exitCode: code, text: text("out"), errors: text("err"))
     }
 
     /// SIGKILL, if it still runs.
-    package func kill() { process.withLock { if $0.isRunning { sendKill($0.processIdentifier) } } }
+    package func kill() { process.withLock { if $0.ending == nil { sendKill($0.processIdentifier) } } }
 
     private func text(_ file: String) -> String {
         guard let bytes = try? Data(contentsOf: directory.appendingPathComponent(file)) else { return "" }
