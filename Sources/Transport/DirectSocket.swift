@@ -62,7 +62,7 @@ package enum DirectSocket {
     package static func reserveDescriptors(_ count: Int) {
         let descriptor = Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return }
-        let highest = fcntl(descriptor, F_DUPFD_CLOEXEC, CInt(clamping: count))
+        let highest = fcntl(descriptor, F_DUPFD_CLOEXEC, CInt(clamping: count - 1))
         if highest >= 0 { close(highest) }
         close(descriptor)
     }

@@ -86,8 +86,7 @@ struct StormTests {
             #expect(unaccountedDeliveries(figures) == 0)
             #expect(figures["headwater_tls_handshakes_total", default: 0] >= Double(2 * Self.count + 2))
             // The probe's messages flow: the fleet's handshakes stay out of their way.
-            // Where the machine stops for more than a tenth of a second, none flow.
-            #expect(figures["headwater_tls_handshake_steps_aside_total", default: 0] - atRest >= Double(Self.count / 10))
+            #expect(figures["headwater_tls_handshake_steps_aside_total", default: 0] - atRest >= Double(Self.count))
 
             // A restart: the broker's own state is gone as well.
             try await door.restart()
@@ -111,24 +110,29 @@ struct StormTests {
         let files = TestFiles()
         let listener = Door.Listener("secure", "allow_anonymous: true\n" + files.tls())
         try await Door.with([listener], isAlone: true) { door in
+            // Their nice values (proc_pid_stat(5)); a thread may have ended meanwhile.
             let threads = {
                 let tasks = "/proc/\(door.process.processIdentifier)/task"
-                return try FileManager.default.contentsOfDirectory(atPath: tasks)
-                    .count { (try? String(contentsOfFile: "\(tasks)/\($0)/comm", encoding: .utf8))?.hasPrefix("TP-") ?? false }
+                return try FileManager.default.contentsOfDirectory(atPath: tasks).compactMap { task -> Int? in
+                    guard let stat = try? String(contentsOfFile: "\(tasks)/\(task)/stat", encoding: .utf8), stat.contains("(TP-") else { return nil }
+                    return stat.split(separator: ")").last.flatMap { Int($0.split(separator: " ")[16]) }
+                }
             }
             let way = Way("secure", tls: try files.clientTLS())
             let probe = try await Probe(door, way)
-            #expect(try threads() == 0)
+            #expect(try threads().isEmpty)
             let isOver = Flag()
             async let busy = probe.measure { _ in isOver.isSet }
             // One that comes while messages flow.
             let deadline = ContinuousClock.now + .seconds(60)
-            while try threads() == 0, ContinuousClock.now < deadline {
+            while try threads().isEmpty, ContinuousClock.now < deadline {
                 await (try await door.client("device", way)).close()
             }
             isOver.set()
             _ = try await busy
-            #expect(try threads() > 0)
+            let niceValues = try threads()
+            let own = getpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0)
+            #expect(!niceValues.isEmpty && niceValues.allSatisfy { $0 == min(19, Int(own) + 10) }, "\(niceValues)")
         }
     }
 
