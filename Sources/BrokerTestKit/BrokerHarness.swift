@@ -57,7 +57,7 @@ public final class BrokerHarness: Sendable {
         }
         var attempt = 0
         while true {
-            let port = FreePort.random()
+            let port = FreePort.next()
             var configuration = BrokerConfiguration(listeners: [.loopback(port: port)])
             configuration.eventLoops = eventLoops
             if let temporaryStore, let durability = Self.wantsStore {

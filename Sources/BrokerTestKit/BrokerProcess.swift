@@ -102,8 +102,8 @@ public final class BrokerProcess: Sendable {
     ///
     /// - Throws: The system's error when there is no such program.
     public static func launch(_ launch: Launch) throws -> BrokerProcess {
-        let port = launch.port ?? FreePort.random()
-        let httpPort = launch.httpPort ?? FreePort.random()
+        let port = launch.port ?? FreePort.next()
+        let httpPort = launch.httpPort ?? FreePort.next()
         let logPath =
             launch.logPath ?? FileManager.default.temporaryDirectory.appendingPathComponent("headwater-\(UUID().uuidString).log").path
         if !FileManager.default.fileExists(atPath: logPath) { _ = FileManager.default.createFile(atPath: logPath, contents: nil) }

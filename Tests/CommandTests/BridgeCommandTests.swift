@@ -48,7 +48,7 @@ import Testing
 
     @Test("without a broker it says what to do, and ends with 1")
     func noBroker() async throws {
-        for admin in ["127.0.0.1:\(FreePort.random())", "unix:/nonexistent/http.sock"] {
+        for admin in ["127.0.0.1:\(FreePort.next())", "unix:/nonexistent/http.sock"] {
             let output = try await headwater(["status", "--admin", admin])
             #expect(output.exitCode == 1 && output.text.isEmpty)
             #expect(output.errors.contains("no broker answers at \(admin)") && output.errors.contains("--admin"), "\(output.errors)")
@@ -73,7 +73,7 @@ import Testing
         let directory = FileManager.default.temporaryDirectory.appendingPathComponent("bridge-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: directory) }
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-        let port = FreePort.random()
+        let port = FreePort.next()
         var launch = BrokerProcess.Launch(executable: try BrokerProcess.builtExecutable())
         launch.port = port
         launch.configuration = """

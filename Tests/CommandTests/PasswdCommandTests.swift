@@ -1,3 +1,4 @@
+import BrokerTestKit
 import ArgumentParser
 import Foundation
 import Security
@@ -196,7 +197,7 @@ import Testing
             FileManager.default.isExecutableFile(atPath: $0)
         }
         private let process = Process()
-        private let port = Int.random(in: 12_000...31_999)
+        private let port = FreePort.next()
 
         init(passwords: String, directory: Directory) throws {
             chmod(directory.path, 0o755)

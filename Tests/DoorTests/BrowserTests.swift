@@ -9,7 +9,7 @@ import Testing
 struct BrowserTests {
     /// Where the page comes from.
     struct Origin: Sendable, CustomTestStringConvertible {
-        let port = FreePort.random()
+        let port = FreePort.next()
         /// What the listener allows, made of the page's port.
         let allowed: @Sendable (Int) -> [String]
         let testDescription: String

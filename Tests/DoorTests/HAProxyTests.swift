@@ -18,7 +18,7 @@ struct HAProxyTests {
             self.files = files
             var last = ""
             for _ in 0..<5 {
-                let ports = Dictionary(uniqueKeysWithValues: (sections.map(\.name) + ["ready"]).map { ($0, FreePort.random()) })
+                let ports = Dictionary(uniqueKeysWithValues: (sections.map(\.name) + ["ready"]).map { ($0, FreePort.next()) })
                 var text = """
                     global
                         maxconn 200

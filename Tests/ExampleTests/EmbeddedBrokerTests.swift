@@ -1,3 +1,4 @@
+import BrokerTestKit
 import Foundation
 import Testing
 
@@ -6,10 +7,10 @@ import Testing
 struct EmbeddedBrokerTests {
     @Test("publishes, receives what it published, and ends by itself with exit code 0")
     func output() throws {
-        var run = try ExampleProgram.run("EmbeddedBroker", port: Int.random(in: 12_000...31_999))
+        var run = try ExampleProgram.run("EmbeddedBroker", port: FreePort.next())
         // A port that another program has taken meanwhile is no fault of the example's.
         for _ in 0..<10 where run.errors.contains("can't listen") {
-            run = try ExampleProgram.run("EmbeddedBroker", port: Int.random(in: 12_000...31_999))
+            run = try ExampleProgram.run("EmbeddedBroker", port: FreePort.next())
         }
         #expect(run.exitCode == 0, "\(run.errors)")
         #expect(

@@ -24,7 +24,7 @@ struct MosquittoACLTests {
             let administrator = "\nuser administrator\ntopic readwrite #\ntopic readwrite $dev/#\n"
             try Data((rules + administrator).utf8).write(to: directory.appending(path: "acl"))
             for _ in 0..<20 {
-                let port = Int.random(in: 12_000...31_999)
+                let port = FreePort.next()
                 let lines = ["listener \(port) 127.0.0.1", "allow_anonymous true", "acl_file \(directory.path)/acl", "user root"]
                 try Data((lines.joined(separator: "\n") + "\n").utf8).write(to: directory.appending(path: "conf"))
                 let process = try Tool(path, ["-c", "\(directory.path)/conf"])

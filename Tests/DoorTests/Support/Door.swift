@@ -44,7 +44,7 @@ final class Door: Sendable {
     ) async throws -> (process: BrokerProcess, ports: [String: Int]) {
         var attempt = 0
         while true {
-            let ports = ports ?? Dictionary(uniqueKeysWithValues: listeners.map { ($0.name, $0.port ?? FreePort.random()) })
+            let ports = ports ?? Dictionary(uniqueKeysWithValues: listeners.map { ($0.name, $0.port ?? FreePort.next()) })
             var launch = BrokerProcess.Launch(executable: try BrokerProcess.builtExecutable(), arguments: ["--loops", "2"] + arguments)
             launch.port = listeners.first.flatMap { ports[$0.name] }
             launch.configuration = text(listeners, rest: rest, ports: ports)
@@ -91,7 +91,7 @@ final class Door: Sendable {
     /// - Returns: What the program has said.
     static func refused(_ listeners: [Listener], _ rest: String = "", arguments: [String] = []) async throws -> String {
         let turn = await TestTurn.among()
-        let ports = Dictionary(uniqueKeysWithValues: listeners.map { ($0.name, $0.port ?? FreePort.random()) })
+        let ports = Dictionary(uniqueKeysWithValues: listeners.map { ($0.name, $0.port ?? FreePort.next()) })
         var launch = BrokerProcess.Launch(executable: try BrokerProcess.builtExecutable(), arguments: arguments)
         launch.configuration = text(listeners, rest: rest, ports: ports)
         let process: BrokerProcess

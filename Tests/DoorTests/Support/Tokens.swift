@@ -33,7 +33,7 @@ struct Tokens {
     /// Serves a file over HTTP, or HTTPS with a certificate.
     static func serve(_ file: String, _ pair: PairFiles? = nil) async throws -> (server: Tool, port: Int) {
         for _ in 0..<20 {
-            let port = FreePort.random()
+            let port = FreePort.next()
             let server = try Tool(
                 python, [script("keyserver"), file, "\(port)"] + (pair.map { [$0.certificate, $0.key] } ?? []))
             if try await server.says("ready") { return (server, port) }
