@@ -202,6 +202,7 @@ struct ConnectTests {
                 #expect(try await client.receive(1).first?.text == "\(round)")
                 try await client.expect(.pubAck(Acknowledgement(packetID: 2)))
                 try await client.expect(.pingResp)
+                try await client.ping()  // the broker has PUBACK: nothing comes again in the next round
                 await client.close()
             }
         }
