@@ -16,6 +16,9 @@ import Synchronization
 /// A thread that is interrupted while it has a lock keeps a loop waiting that wants it, be it asleep or, in glibc's
 /// `pthread_rwlock_wrlock`, spinning. So they have a tenth of a processor even beside a loop that spins, and not SCHED_IDLE, which
 /// gave them a thousandth; and steps come to them through a pipe, whose lock is the kernel's, where nobody is interrupted.
+///
+/// After each step they yield. The kernel (EEVDF, Linux 6.6) lets a loop that has only just had its share wait, in spite of its weight,
+/// and then looks again at the next tick, 1 to 10 ms later: a thread that goes from step to step would keep it waiting until then.
 final class HandshakeThreads: Sendable {
     /// Above the process's nice value: a ninth of the weight of an event loop (sched(7)).
     private static let niceIncrement: Int32 = 10
@@ -95,6 +98,7 @@ extension HandshakeThreads {
                 guard count == MemoryLayout<UInt>.size, let step = UnsafeRawPointer(bitPattern: address) else { return }
                 let taken = Unmanaged<Step>.fromOpaque(step).takeRetainedValue()
                 if !isOver.load(ordering: .relaxed) { taken.run() }
+                _ = sched_yield()
             }
         }
 
