@@ -1,6 +1,6 @@
 /// Which pages somebody points to: each may be claimed once, by one tree or by the free list.
 struct PageClaims: ~Copyable {
-    private let words: UnsafeMutableBufferPointer<UInt64>
+    private let words: UnsafeMutablePointer<UInt64>
     private let lastPage: UInt64
     private(set) var count = 0
 
@@ -9,8 +9,9 @@ struct PageClaims: ~Copyable {
 
     init(lastPage: UInt64) {
         self.lastPage = lastPage
-        words = .allocate(capacity: Int(lastPage / 64) + 1)
-        words.initialize(repeating: 0)
+        let count = Int(lastPage / 64) + 1
+        words = .allocate(capacity: count)
+        words.initialize(repeating: 0, count: count)
     }
 
     deinit { words.deallocate() }
