@@ -1,5 +1,5 @@
-import BrokerTestKit
 import ArgumentParser
+import BrokerTestKit
 import Foundation
 import Security
 import Testing
